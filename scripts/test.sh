@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Runs the tests; arguments go to pytest. Example: scripts/test.sh -m "not slow"
+set -euo pipefail
+root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+bash "$root/scripts/setup.sh"
+cd -- "$root"
+exec .venv/bin/python -m pytest "$@"
