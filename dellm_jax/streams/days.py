@@ -36,9 +36,7 @@ def stretch(split: Split, rows: np.ndarray, length: int, batch: int) -> Experien
     """One stretch of up to length * batch rows, filled up with weight 0."""
     filled = np.resize(rows, length * batch)
     weight = (np.arange(filled.size) < rows.size).astype(np.float32).reshape(length, batch)
-    senses = {
-        sense: items.reshape(length, batch, *items.shape[1:]) for sense, items in gather(split, filled).items()
-    }
+    senses = {sense: items.reshape(length, batch, *items.shape[1:]) for sense, items in gather(split, filled).items()}
     return Experience(senses, split.target[filled].reshape(length, batch).astype(np.int32), weight)
 
 

@@ -1,0 +1,50 @@
+"""The hierarchy: senses -> sensory assemblies -> association assemblies -> concepts."""
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from dellm_jax.assemblies.assembly import AssemblyUnits, presence_of
+from dellm_jax.types import CONCEPTS, Architecture, Array, Thought
+
+UNBORN = -1e9
+
+
+class Cortex(nn.Module):
+    """One pass bottom-up through every assembly whose sources are there."""
+
+    architecture: Architecture
+
+    def setup(self) -> None:
+        self.nodes = {node: AssemblyUnits(self.architecture, node, name=node) for node in (*self.architecture.reads,)}
+
+    def __call__(self, percepts: dict[str, Array] | None = None, presence: dict[str, Array] | None = None) -> Thought:
+        """Percepts {sense: [B, inputs]} and presence {sense: [B]} -> Thought. Unborn concepts have logit -1e9."""
+        if percepts is None:
+            percepts = {sense.name: jnp.zeros((1, sense.inputs)) for sense in self.architecture.senses}
+        values, known = dict(percepts), dict(presence or {})
+        for node, assembly in self.nodes.items():
+            if node == CONCEPTS or not any(source in values for source in assembly.forward):
+                continue
+            values[node] = assembly(values, known)
+            own = presence_of(assembly.forward, values, known)
+            if own is not None:
+                known[node] = own
+        concepts = self.nodes[CONCEPTS]
+        drive = concepts.drive(values, known)
+        return Thought(jnp.where(concepts.active > 0, drive, UNBORN), values, known)
+
+    def predictions(self, values: dict[str, Array]) -> dict[str, dict[str, Array]]:
+        """Top-down predictions {assembly: {source: [B, N_source]}} from the outputs of a thought."""
+        return {
+            node: assembly.predict(values[node])
+            for node, assembly in self.nodes.items()
+            if node in values and node != CONCEPTS
+        }
+
+    def drives(self, values: dict[str, Array], presence: dict[str, Array]) -> dict[str, Array]:
+        """Output of every assembly and of the concepts given *fixed* values of its sources: predictive coding's mu."""
+        return {
+            node: assembly(values, presence)
+            for node, assembly in self.nodes.items()
+            if any(source in values for source in assembly.forward)
+        }

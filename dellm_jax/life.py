@@ -1,0 +1,81 @@
+"""The only loop: a life lives its stream, rests when it is time, and tells its caller after every stretch."""
+
+from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
+
+import jax
+
+from dellm_jax.experience import validate
+from dellm_jax.mind import awake
+from dellm_jax.rest.night import rest
+from dellm_jax.rest.wake import wake
+from dellm_jax.trees import named_key
+from dellm_jax.types import Dellm, Experience, Mind, Report, Schedule
+
+MOMENTS = ("awake", "rest")
+PRESSURE_STEPS = 10_000
+
+
+def sleep_pressure(state: Dellm, full: int) -> float:
+    """p = 0.6 n_since / full + 0.3 clip(loss_fast / loss_slow - 1, 0, 1) + 0.1 min(1, steps / 10,000).
+
+    Rises with what was lived since the last rest and with surprise; `full` experiences fill it. No task boundary needed.
+    """
+    clock = jax.device_get(state.clock)
+    surprise = min(max(float(clock.loss_fast) / max(float(clock.loss_slow), 1e-6) - 1, 0.0), 1.0)
+    return (
+        0.6 * min(1.0, int(clock.since_rest) / full)
+        + 0.3 * surprise
+        + 0.1 * min(1.0, int(clock.steps) / PRESSURE_STEPS)
+    )
+
+
+def tired(schedule: Schedule, state: Dellm, silence_s: float = 0.0) -> bool:
+    """Whether it is time to rest: by count, by pressure, or by silence."""
+    since = int(state.clock.since_rest)
+    if since == 0 or since < schedule.min_awake:
+        return False
+    by_count = 0 < schedule.rest_every <= since
+    by_pressure = schedule.pressure > 0 and sleep_pressure(state, schedule.full) >= schedule.pressure
+    by_silence = 0 < schedule.inactivity_s <= silence_s
+    return by_count or by_pressure or by_silence
+
+
+def live(
+    mind: Mind,
+    state: Dellm,
+    stream: Iterable[Experience],
+    schedule: Schedule,
+    clock: Callable[[], float] = monotonic,
+) -> Iterator[tuple[str, Dellm, Report]]:
+    """Live a stream of stretches [T, B, ...] and yield ("awake" | "rest", state, report) after each.
+
+    The state passed in is donated: keep the one that is yielded. Before the first stretch, and before the end of each
+    night, the awake step is compiled, and `compilations` of an awake report counts what compiled all the same.
+    Silence is the time the stream takes to bring the next stretch. Raises ExperienceError before anything is learned
+    from a stretch that is not fit to be lived.
+    """
+    waited = clock()
+    prepared = False
+    for stretch in stream:
+        validate(state.architecture, stretch)
+        if prepared and tired(schedule, state, clock() - waited):
+            state, report = _night(mind, state, schedule, stretch)
+            yield "rest", state, report
+        if not prepared:
+            wake(stretch)(mind, state, state.key)
+            prepared = True
+        known = awake._cache_size()
+        state, reports = awake(mind, state, stretch)
+        report = {what: float(values.mean()) for what, values in jax.device_get(reports).items()}
+        report["compilations"] = float(awake._cache_size() - known)
+        yield "awake", state, report
+        if tired(schedule, state):
+            state, report = _night(mind, state, schedule, stretch)
+            yield "rest", state, report
+        waited = clock()
+
+
+def _night(mind: Mind, state: Dellm, schedule: Schedule, stretch: Experience) -> tuple[Dellm, Report]:
+    key = named_key(state.key, "night")
+    return rest(mind, (*schedule.night, ("wake", wake(stretch))), state, key)

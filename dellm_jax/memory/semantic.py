@@ -1,0 +1,145 @@
+"""Semantic memory: what each concept is like, as statistics of a frozen random expansion of one sense.
+
+Streaming linear discriminant analysis. Nothing is forgotten by construction: the statistics are sums, so neither the
+order nor the grouping of experiences matters. Awake, the readout follows the sums by a few conjugate-gradient steps
+from where it stands; at night it is solved exactly. Source: Hayes & Kanan (2020), on random features Prabhu et al. (2024).
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from dellm_jax.axes import leaf
+from dellm_jax.memory import symmetric
+from dellm_jax.types import Array
+
+AWAKE_STEPS = 8
+
+
+@struct.dataclass
+class Semantic:
+    """Of n features and C concepts: frozen `filters`; sums `count` [C], `total` [C, n], `gram` (packed X^T X);
+    the linear `readout` [C, n]; and `pending` [K, n] experiences of which the first `fill` are not yet in `gram`."""
+
+    filters: Array = leaf("{}.row", "{}.column", "{}.channel", "{}.filter")
+    count: Array = leaf("concepts")
+    total: Array = leaf("concepts", "{}.features")
+    gram: Array = leaf("{}.pairs", "{}.block", "{}.block")
+    readout: Array = leaf("concepts", "{}.features")
+    pending: Array = leaf("{}.pending", "{}.features")
+    fill: Array = leaf()
+
+
+def empty(filters: Array, features: int, concepts: int, chunk: int) -> Semantic:
+    """Knows nothing yet; `chunk` experiences are gathered before the readout follows."""
+    return Semantic(
+        filters=filters,
+        count=jnp.zeros((concepts,)),
+        total=jnp.zeros((concepts, features)),
+        gram=symmetric.zeros(features),
+        readout=jnp.zeros((concepts, features)),
+        pending=jnp.zeros((chunk, features)),
+        fill=jnp.zeros((), jnp.int32),
+    )
+
+
+def observe(memory: Semantic, features: Array, target: Array, weight: Array) -> Semantic:
+    """Add a batch: features [B, n], concepts [B], weight [B] in {0, 1} (0 = absent or unlabelled). B <= chunk."""
+    batch, chunk = features.shape[0], memory.pending.shape[0]
+    if batch > chunk:
+        raise ValueError(f"a batch of {batch} does not fit semantic_chunk={chunk}; raise semantic_chunk")
+    # A loop of no or one turn instead of a branch: XLA keeps its operands in place.
+    memory = jax.lax.while_loop(lambda m: m.fill + batch > chunk, lambda m: follow(absorb(m), AWAKE_STEPS), memory)
+    features = features * weight[:, None]
+    concepts = jax.nn.one_hot(target, memory.count.size) * weight[:, None]
+    return memory.replace(
+        count=memory.count + concepts.sum(0),
+        total=memory.total + concepts.T @ features,
+        pending=jax.lax.dynamic_update_slice(memory.pending, features, (memory.fill, 0)),
+        fill=memory.fill + batch,
+    )
+
+
+def absorb(memory: Semantic) -> Semantic:
+    """Move the pending experiences into the Gram matrix."""
+    return memory.replace(
+        gram=symmetric.add_gram(memory.gram, memory.pending),
+        pending=jnp.zeros_like(memory.pending),
+        fill=jnp.zeros_like(memory.fill),
+    )
+
+
+def means(memory: Semantic) -> Array:
+    """Mean features of each concept [C, n]; zero for the unknown."""
+    return memory.total / jnp.maximum(memory.count, 1)[:, None]
+
+
+def centred_means(memory: Semantic) -> Array:
+    """Mean features of each concept relative to the mean of all [C, n]; zero for the unknown.
+
+    The common mean carries no evidence, and without it conjugate gradients converge many times faster.
+    """
+    return (means(memory) - _centre(memory)) * (memory.count > 0)[:, None]
+
+
+def _centre(memory: Semantic) -> Array:
+    return memory.total.sum(0) / jnp.maximum(memory.count.sum(), 1)
+
+
+def ridge(memory: Semantic) -> Array:
+    """What is added to the diagonal: a share of the mean variance within concepts, larger while there are fewer
+    experiences than features, and a thousandth of the mean power, for senses that never vary (a word is written one way).
+    """
+    features = memory.total.shape[1]
+    seen = jnp.maximum(memory.count.sum(), 1)
+    shrinkage = jnp.clip(0.03 * features / seen, 1e-3, 0.1)
+    power = symmetric.diagonal(memory.gram, features).mean() / seen
+    return shrinkage * _scatter_diagonal(memory).mean() + 1e-3 * power + 1e-9
+
+
+def _scatter_diagonal(memory: Semantic) -> Array:
+    within = symmetric.diagonal(memory.gram, memory.total.shape[1]) - (means(memory) * memory.total).sum(0)
+    return jnp.maximum(within, 0) / jnp.maximum(memory.count.sum(), 1)
+
+
+def _covariance_product(memory: Semantic, columns: Array) -> Array:
+    """(Sigma + ridge I) V, with Sigma the covariance within concepts."""
+    seen = jnp.maximum(memory.count.sum(), 1)
+    within = symmetric.product(memory.gram, columns) - means(memory).T @ (memory.total @ columns)
+    return within / seen + ridge(memory) * columns
+
+
+def follow(memory: Semantic, steps: int) -> Semantic:
+    """`steps` of Jacobi-preconditioned conjugate gradients on (Sigma + ridge I) W = mu - m, from the present readout."""
+    scale = 1 / (_scatter_diagonal(memory) + ridge(memory))[:, None]
+
+    def step(_: int, walk: tuple[Array, ...]) -> tuple[Array, ...]:
+        x, residual, direction, energy = walk
+        applied = _covariance_product(memory, direction)
+        length = energy / jnp.maximum((direction * applied).sum(0), 1e-30)
+        residual = residual - length * applied
+        eased = scale * residual
+        fresh = (residual * eased).sum(0)
+        return x + length * direction, residual, eased + fresh / jnp.maximum(energy, 1e-30) * direction, fresh
+
+    x = memory.readout.T
+    residual = centred_means(memory).T - _covariance_product(memory, x)
+    eased = scale * residual
+    x, *_ = jax.lax.fori_loop(0, steps, step, (x, residual, eased, (residual * eased).sum(0)))
+    return memory.replace(readout=x.T)
+
+
+def solve(memory: Semantic) -> Semantic:
+    """The exact readout W = (Sigma + ridge I)^-1 (mu - m) by Cholesky, over everything ever observed."""
+    memory = absorb(memory)
+    features = memory.total.shape[1]
+    seen = jnp.maximum(memory.count.sum(), 1)
+    within = (symmetric.dense(memory.gram, features) - means(memory).T @ memory.total) / seen
+    factor = jax.scipy.linalg.cho_factor(within + ridge(memory) * jnp.eye(features))
+    return memory.replace(readout=jax.scipy.linalg.cho_solve(factor, centred_means(memory).T).T)
+
+
+def log_evidence(memory: Semantic, features: Array) -> Array:
+    """log p(features | concept) up to a constant, [B, n] -> [B, C]: w_c (x - m) - 1/2 w_c (mu_c - m), m the common mean."""
+    own = (memory.readout * (_centre(memory) + 0.5 * centred_means(memory))).sum(1)
+    return features @ memory.readout.T - own

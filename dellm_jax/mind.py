@@ -1,0 +1,183 @@
+"""A life from moment to moment: `create` it, let it `respond`, let it live an `awake_step` or a whole `awake` day."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax.core import meta
+
+from dellm_jax import experience as experiences
+from dellm_jax.assemblies import adapt
+from dellm_jax.learning import Errors, top_down
+from dellm_jax.memory import Memory, episodic, semantic
+from dellm_jax.trees import named_key
+from dellm_jax.types import CONCEPTS, Architecture, Array, Clock, Dellm, Experience, Mind, Response
+
+THRESHOLD_SPEED = 1e-3
+FIRING_TARGET = 0.15
+
+
+def create(mind: Mind, architecture: Architecture, key: Array) -> Dellm:
+    """A newborn life: body, learner, empty memories. The same key gives the same life, bit for bit."""
+    module = mind.module(architecture)
+    variables = meta.unbox(module.init(named_key(key, "body")))
+    scalar = partial(jnp.asarray, dtype=jnp.float32)
+    whole = partial(jnp.zeros, (), jnp.int32)
+    memories = {
+        sense.name: semantic.empty(
+            sense.draw_filters(named_key(key, f"filters/{sense.name}")),
+            sense.features,
+            architecture.concepts,
+            architecture.semantic_chunk,
+        )
+        for sense in architecture.senses
+        if architecture.semantic
+    }
+    code_bytes = {sense.name: sense.code_bytes for sense in architecture.senses}
+    return Dellm(
+        architecture=architecture,
+        params=variables["params"],
+        homeostasis=variables["homeostasis"],
+        learner=mind.rule.init(variables["params"]),
+        memory=Memory(episodic.empty(code_bytes, architecture.episodic_bytes, architecture.concepts), memories),
+        hyper={
+            "threshold_speed": scalar(THRESHOLD_SPEED),
+            "firing_target": scalar(FIRING_TARGET),
+            "trust": {expert: scalar(1.0) for expert in ("cortex", *memories)},
+        },
+        key=named_key(key, "life"),
+        clock=Clock(whole(), whole(), whole(), whole(), scalar(0.0), scalar(0.0)),
+    )
+
+
+@partial(jax.jit, static_argnums=0)
+def respond(mind: Mind, state: Dellm, experience: Experience) -> Response:
+    """What it thinks of a batch of raw senses [B, ...]; changes nothing. Targets are not looked at."""
+    return respond_to(mind, state, experiences.perceive(state.architecture, experience))
+
+
+def respond_to(mind: Mind, state: Dellm, percepts: experiences.Percepts) -> Response:
+    """log p(concept) = log softmax sum_e trust_e log p_e: the cortex, and semantic memory through each sense there is.
+
+    Every expert is normalised over the born concepts; an absent sense has no say.
+    """
+    variables = {"params": state.params, "homeostasis": state.homeostasis}
+    thought = mind.module(state.architecture).apply(variables, *percepts)
+    born = state.homeostasis[CONCEPTS]["active"] > 0
+    by = {"cortex": _normalised(thought.logits, born)}
+    for sense in state.architecture.senses:
+        if sense.name in percepts.values and sense.name in state.memory.semantic:
+            known = state.memory.semantic[sense.name]
+            evidence = semantic.log_evidence(known, sense.expand(known.filters, percepts.values[sense.name]))
+            there = percepts.presence.get(sense.name)
+            by[sense.name] = _normalised(evidence if there is None else evidence * there[:, None], born)
+    trust = state.hyper["trust"]
+    combined = _normalised(sum(trust[expert] * jnp.where(born, log_p, 0.0) for expert, log_p in by.items()), born)
+    return Response(combined.argmax(1), jnp.exp(combined.max(1)), combined, by)
+
+
+def _normalised(logits: Array, born: Array) -> Array:
+    return jax.nn.log_softmax(jnp.where(born, logits, -1e9))
+
+
+def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict[str, Array]]:
+    """Live one batch [B, ...]: perceive, recall a few episodes, learn from both at once, remember. Shapes stay.
+
+    The report's accuracy is prequential: the cortex answered before it learned.
+    """
+    architecture, target = state.architecture, batch.target
+    key, for_recall, for_senses, for_write = jax.random.split(state.key, 4)
+    valid = batch.weight > 0
+    homeostasis = _name_concepts(state.homeostasis, target, valid)
+    percepts = experiences.perceive(architecture, batch)
+    mixed, labels, weight, lived = percepts, target, batch.weight, jnp.ones_like(batch.weight)
+    if mind.rehearse:
+        recalled = episodic.recall(state.memory.episodic, for_recall, mind.rehearse)
+        mixed = experiences.join(architecture, percepts, experiences.decode(architecture, recalled))
+        labels = jnp.concatenate([target, recalled.target])
+        weight = jnp.concatenate([batch.weight, recalled.weight])
+        lived = jnp.concatenate([lived, jnp.zeros_like(recalled.weight)])
+    mixed = experiences.drop_senses(jax.random.uniform(for_senses, labels.shape), mixed)
+    params, learner, loss, thought = learn(
+        mind, architecture, state.params, homeostasis, state.learner, mind.rule, mixed, labels, weight, lived
+    )
+    correct = (thought.logits[: target.size].argmax(1) == target) & valid
+    codes, present = experiences.encode(architecture, batch)
+    lived_many = valid.sum(dtype=jnp.int32)
+    clock = state.clock
+    after = state.replace(
+        params=params,
+        homeostasis=adapt(
+            homeostasis, thought.values, weight, state.hyper["threshold_speed"], state.hyper["firing_target"]
+        ),
+        learner=learner,
+        memory=Memory(
+            episodic=episodic.write(state.memory.episodic, codes, present, target, valid, for_write),
+            semantic=_observe(state, percepts, target, valid),
+        ),
+        key=key,
+        clock=clock.replace(
+            steps=clock.steps + 1,
+            experiences=clock.experiences + lived_many,
+            since_rest=clock.since_rest + lived_many,
+            loss_fast=clock.loss_fast + 0.1 * (loss - clock.loss_fast),
+            loss_slow=clock.loss_slow + 0.01 * (loss - clock.loss_slow),
+        ),
+    )
+    return after, {"loss": loss, "accuracy": correct.sum() / jnp.maximum(lived_many, 1)}
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def awake(mind: Mind, state: Dellm, batches: Experience) -> tuple[Dellm, dict[str, Array]]:
+    """A stretch of waking life: `awake_step` over batches [T, B, ...] in one compiled loop; reports [T]. Donates `state`."""
+    return jax.lax.scan(partial(awake_step, mind), state, batches)
+
+
+def learn(
+    mind: Mind,
+    architecture: Architecture,
+    params: Any,
+    homeostasis: Any,
+    learner: Any,
+    rule: optax.GradientTransformationExtraArgs,
+    percepts: experiences.Percepts,
+    target: Array,
+    weight: Array,
+    lived: Array,
+) -> tuple[Any, Any, Array, Any]:
+    """One update of the cortex by `rule` -> params, learner, loss, thought. What the rule does not ask for costs nothing."""
+    module = mind.module(architecture)
+
+    def objective(params: Any) -> tuple[Array, Any]:
+        thought = module.apply({"params": params, "homeostasis": homeostasis}, *percepts)
+        return mind.loss(thought.logits, target, weight, lived), thought
+
+    (loss, thought), slope = jax.value_and_grad(objective, has_aux=True)(params)
+    variables = {"params": params, "homeostasis": homeostasis}
+    bottom_up, values = {}, thought.values
+    if mind.error is not None:
+        bottom_up, values = mind.error(
+            module, variables, thought, lambda logits: mind.loss(logits, target, weight, lived) * target.size
+        )
+    error = Errors(top_down(module, variables, thought), bottom_up, values)
+    updates, learner = rule.update(slope, learner, params, activity=thought, error=error)
+    return optax.apply_updates(params, updates), learner, loss, thought
+
+
+def _name_concepts(homeostasis: Any, target: Array, valid: Array) -> Any:
+    """A concept met for the first time becomes a living unit at once."""
+    concepts = homeostasis[CONCEPTS]
+    active = concepts["active"].at[target].max(valid.astype(jnp.float32))
+    return dict(homeostasis) | {CONCEPTS: concepts | {"active": active}}
+
+
+def _observe(state: Dellm, percepts: experiences.Percepts, target: Array, valid: Array) -> dict[str, semantic.Semantic]:
+    after = dict(state.memory.semantic)
+    for sense in state.architecture.senses:
+        if sense.name in after and sense.name in percepts.values:
+            known = after[sense.name]
+            features = sense.expand(known.filters, percepts.values[sense.name])
+            after[sense.name] = semantic.observe(known, features, target, valid.astype(jnp.float32))
+    return after

@@ -1,0 +1,11 @@
+"""A night: stages in order, each a pure function `(mind, state, key) -> (state, report)`."""
+
+from dellm_jax.rest.consolidate import consolidate
+from dellm_jax.rest.grow import grow
+from dellm_jax.rest.night import rest
+from dellm_jax.rest.prune import prune
+from dellm_jax.rest.replay import replay
+from dellm_jax.rest.rescale import rescale
+from dellm_jax.rest.wake import wake
+
+__all__ = ["consolidate", "grow", "prune", "replay", "rescale", "rest", "wake"]

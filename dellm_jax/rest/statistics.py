@@ -1,0 +1,46 @@
+"""What pruning and growth read of each unit: measured on memory when asked, never stored."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from dellm_jax import experience as experiences
+from dellm_jax.memory import episodic
+from dellm_jax.types import Array, Dellm, Mind
+
+EPISODES = 512
+
+
+@partial(jax.jit, static_argnums=0)
+def activity(mind: Mind, state: Dellm, key: Array) -> tuple[dict[str, Array], Array]:
+    """Outputs of every assembly on replayable episodes {assembly: [B, U]}, with their weights [B]."""
+    recalled = episodic.recall(state.memory.episodic, key, EPISODES)
+    percepts = experiences.decode(state.architecture, recalled)
+    variables = {"params": state.params, "homeostasis": state.homeostasis}
+    thought = mind.module(state.architecture).apply(variables, *percepts)
+    return {a.name: thought.values[a.name] for a in state.architecture.assemblies}, recalled.weight
+
+
+def utility(state: Dellm) -> dict[str, Array]:
+    """u = |w_in| |w_out| min(1, rate / 0.001) of every unit {assembly: [U]}; a unit that never fires has none."""
+    reads = state.architecture.reads
+    out = {}
+    for assembly in state.architecture.assemblies:
+        leaves = state.params[assembly.name]
+        w_in = sum((leaves[f"from_{source}"] ** 2).sum(0) for source in assembly.reads) ** 0.5
+        w_out = sum(
+            (state.params[reader][f"from_{assembly.name}"] ** 2).sum(1)
+            for reader, sources in reads.items()
+            if assembly.name in sources
+        )
+        rate = state.homeostasis[assembly.name]["rate"]
+        out[assembly.name] = w_in * w_out**0.5 * jnp.minimum(1.0, rate / 1e-3)
+    return out
+
+
+def effective_rank(values: Array, weight: Array) -> Array:
+    """exp of the entropy of the normalised singular values of [B, U]. Source: Roy & Vetterli (2007)."""
+    s = jnp.linalg.svd(values * weight[:, None], compute_uv=False)
+    p = s / jnp.maximum(s.sum(), 1e-12)
+    return jnp.exp(-(p * jnp.log(jnp.maximum(p, 1e-12))).sum())

@@ -1,0 +1,278 @@
+"""The few types that every other file is written in.
+
+A `Dellm` is one frozen pytree; an `Architecture` is what is static about it; a `Mind` is the laws it lives by.
+Nothing here computes: functions elsewhere move a `Dellm` through time.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+import optax
+from flax import linen as nn
+from flax import struct
+
+Array = jax.Array
+Report = dict[str, float]
+
+CONCEPTS = "concepts"
+
+
+class DellmError(ValueError):
+    """Root of every error a user can cause; its message is one line: what, where, what was expected, the fix."""
+
+
+class ArchitectureError(DellmError):
+    """The body asked for cannot exist."""
+
+
+class ExperienceError(DellmError):
+    """An experience that must not be learned from: wrong shape, wrong kind of number, not finite, unknown target."""
+
+
+class StreamError(DellmError):
+    """A stream or data set that cannot be had or read."""
+
+
+class SurgeryError(DellmError):
+    """A change of shape that would break the body."""
+
+
+class SnapshotError(DellmError):
+    """A saved life that cannot be trusted or does not fit."""
+
+
+class ScheduleError(DellmError):
+    """A rhythm of wake and rest that cannot be lived."""
+
+
+class Sense(Protocol):
+    """How one modality enters: raw array -> percept for the cortex, code for memory, frozen features for meaning."""
+
+    name: str
+
+    @property
+    def raw_shape(self) -> tuple[int, ...]: ...
+    @property
+    def raw_dtype(self) -> np.dtype: ...
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def code_bytes(self) -> int: ...
+    @property
+    def features(self) -> int: ...
+    def perceive(self, raw: Array) -> Array: ...
+    def encode(self, raw: Array) -> Array: ...
+    def decode(self, code: Array) -> Array: ...
+    def augment(self, key: Array, percept: Array) -> Array: ...
+    def draw_filters(self, key: Array) -> Array: ...
+    def expand(self, filters: Array, percept: Array) -> Array: ...
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A group of units that reads senses or other assemblies; `units` live at birth, `capacity` are allocated."""
+
+    name: str
+    reads: tuple[str, ...]
+    units: int
+    capacity: int = 0
+    max_units: int = 0
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a body is made of: senses, assemblies in reading order, and the size of every named axis.
+
+    `quantum`: capacities are multiples of it. `episodic_bytes`: budget of lived episodes. `semantic_chunk`: experiences
+    gathered before the closed-form memory is refreshed. `feedback`: whether assemblies carry top-down weights.
+    """
+
+    senses: tuple[Any, ...]
+    assemblies: tuple[Assembly, ...]
+    concepts: int = 32
+    quantum: int = 32
+    episodic_bytes: int = 392_000
+    semantic: bool = True
+    semantic_chunk: int = 64
+    feedback: bool = True
+
+    def __post_init__(self) -> None:
+        known: set[str] = set()
+        for sense in self.senses:
+            _unique(known, sense.name)
+        rounded = []
+        for assembly in self.assemblies:
+            for source in assembly.reads:
+                if source not in known:
+                    raise ArchitectureError(
+                        f"assembly {assembly.name!r} reads {source!r}, which is no sense and no assembly before it; "
+                        f"it may read {sorted(known)}"
+                    )
+            _unique(known, assembly.name)
+            rounded.append(_rounded(assembly, self.quantum))
+        if not self.assemblies:
+            raise ArchitectureError("architecture.assemblies is empty; a body needs at least one assembly")
+        if self.concepts < 2:
+            raise ArchitectureError(f"architecture.concepts is {self.concepts}; a life needs room for at least 2")
+        object.__setattr__(self, "assemblies", tuple(rounded))
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """Assemblies that no other assembly reads: what the concepts read."""
+        read = {source for assembly in self.assemblies for source in assembly.reads}
+        return tuple(assembly.name for assembly in self.assemblies if assembly.name not in read)
+
+    @property
+    def reads(self) -> dict[str, tuple[str, ...]]:
+        """Who reads whom, the concepts included."""
+        return {a.name: a.reads for a in self.assemblies} | {CONCEPTS: self.readers}
+
+    def axis(self, node: str) -> str:
+        """The name of the axis on which a sense, an assembly or the concepts lay their outputs."""
+        if node == CONCEPTS:
+            return CONCEPTS
+        return f"{node}.inputs" if any(node == sense.name for sense in self.senses) else f"{node}.units"
+
+    def sizes(self) -> dict[str, int]:
+        """Size of every axis that a parameter can have."""
+        return (
+            {f"{sense.name}.inputs": sense.inputs for sense in self.senses}
+            | {f"{assembly.name}.units": assembly.capacity for assembly in self.assemblies}
+            | {CONCEPTS: self.concepts}
+        )
+
+    def resized(self, axis: str, size: int) -> "Architecture":
+        """The same body with another capacity on one axis (assembly units or concepts)."""
+        if axis == CONCEPTS:
+            return replace(self, concepts=size)
+        names = [f"{assembly.name}.units" for assembly in self.assemblies]
+        if axis not in names:
+            raise SurgeryError(f"axis {axis!r} cannot change its size; those that can: {[*names, CONCEPTS]}")
+        return replace(
+            self,
+            assemblies=tuple(
+                replace(a, capacity=size, units=min(a.units, size)) if f"{a.name}.units" == axis else a
+                for a in self.assemblies
+            ),
+        )
+
+
+def _unique(known: set[str], name: str) -> None:
+    if name in known or name == CONCEPTS or not name.isidentifier():
+        raise ArchitectureError(
+            f"name {name!r} is taken, reserved or no identifier; give each sense and assembly its own"
+        )
+    known.add(name)
+
+
+def _rounded(assembly: Assembly, quantum: int) -> Assembly:
+    """Capacity as the least multiple of the quantum that holds the units, or as given when it is one."""
+    if assembly.units < 1:
+        raise ArchitectureError(f"assembly {assembly.name!r} has units={assembly.units}; give it at least 1")
+    capacity = assembly.capacity or quantum * math.ceil(assembly.units / quantum)
+    if capacity < assembly.units:
+        raise ArchitectureError(f"assembly {assembly.name!r}: {assembly.units} units in a capacity of {capacity}")
+    return replace(assembly, capacity=capacity, max_units=assembly.max_units or 4 * capacity)
+
+
+@struct.dataclass
+class Clock:
+    """How long a life has lived: scalars; the losses are running means of the awake loss (fast 0.9, slow 0.99)."""
+
+    steps: Array
+    experiences: Array
+    since_rest: Array
+    nights: Array
+    loss_fast: Array
+    loss_slow: Array
+
+
+@struct.dataclass
+class Experience:
+    """A batch of what was perceived: raw arrays [B, ...] of the senses present, `target` [B] int32, `weight` [B].
+
+    Leaves carry a leading [T] when the batches of a day are stacked for `awake`. Which senses are there is static.
+    """
+
+    senses: dict[str, Array]
+    target: Array
+    weight: Array
+
+
+@struct.dataclass
+class Thought:
+    """`logits` [B, C]; `values`: outputs [B, N] of every sense and assembly; `presence`: [B] in {0, 1} of each.
+
+    A source whose presence is known to be one everywhere (a body with a single sense) has no entry in `presence`.
+    """
+
+    logits: Array
+    values: dict[str, Array]
+    presence: dict[str, Array]
+
+
+@struct.dataclass
+class Dellm:
+    """A life. `architecture` is static; everything else is arrays, named axis by axis by `axes.names`."""
+
+    architecture: Architecture = struct.field(pytree_node=False)
+    params: Mapping[str, Any]
+    homeostasis: Mapping[str, Any]
+    learner: Any
+    memory: Any
+    hyper: Mapping[str, Any]
+    key: Array
+    clock: Clock
+
+
+class Mind(NamedTuple):
+    """The laws of a life, static under jit.
+
+    `module(architecture)` builds the body; `loss(logits [B, C], target [B], weight [B], lived [B])` is a scalar;
+    `rule` is the optax transformation that learns while awake; `rehearse` episodes are mixed into every awake batch;
+    `error(module, variables, percepts, target)` gives predictive-coding errors to rules that ask for them.
+    """
+
+    module: Callable[[Architecture], nn.Module]
+    loss: Callable[..., Array]
+    rule: optax.GradientTransformationExtraArgs
+    rehearse: int = 10
+    error: Callable[..., Any] | None = None
+
+
+class Response(NamedTuple):
+    """What a life thinks of a batch: concept [B], confidence [B], and log-probabilities [B, C] of each way of knowing."""
+
+    concept: Array
+    confidence: Array
+    log_probability: Array
+    by: dict[str, Array]
+
+
+Stage = Callable[[Mind, Dellm, Array], tuple[Dellm, Report]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When to rest, and the stages of a night in order.
+
+    Rest comes after `rest_every` experiences, or when sleep pressure (which `full` experiences fill) passes `pressure`,
+    or after `inactivity_s` seconds of silence (monotonic); 0 turns a trigger off, and nothing comes before `min_awake`
+    experiences. The stages of the `night` are named so that reports read `<stage>/<what>`.
+    """
+
+    rest_every: int = 0
+    pressure: float = 0.0
+    full: int = 10_000
+    inactivity_s: float = 0.0
+    min_awake: int = 0
+    night: tuple[tuple[str, Stage], ...] = ()
+
+    def __post_init__(self) -> None:
+        for field in ("rest_every", "pressure", "full", "inactivity_s", "min_awake"):
+            if getattr(self, field) < 0:
+                raise ScheduleError(f"schedule.{field} is {getattr(self, field)}; expected 0 (off) or more")

@@ -1,0 +1,1 @@
+"""The jobs: compose a configuration, build a life, loop over it, log."""

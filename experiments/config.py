@@ -1,0 +1,95 @@
+"""The scalar knobs, typed, so that a misspelt name or a wrong kind of value is refused before anything runs."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+
+@dataclass
+class Size:
+    """How big the body is. `units` live at birth and `max_units` at most in each assembly."""
+
+    units: int = 48
+    max_units: int = 192
+    quantum: int = 32
+    episodic_bytes: int = 100_000
+
+
+@dataclass
+class Cycle:
+    """The rhythm: days of the stream, batches awake, when to rest and how long a night's rehearsal is."""
+
+    days: int = 5
+    batch: int = 10
+    stretch: int = 10
+    rehearse: int = 10
+    rest_every: int = 280
+    pressure: float = 0.0
+    full: int = 10_000
+    inactivity_s: float = 0.0
+    min_awake: int = 0
+    night_steps: int = 300
+    joint_epochs: int = 20
+
+
+@dataclass
+class Data:
+    """Where data sets are: a folder, or null for $DELLM_DATA, then the download cache."""
+
+    root: str | None = None
+
+
+@dataclass
+class Stream:
+    """What is lived: a corpus, the senses it is lived with, those it is asked through, and how each sense is built."""
+
+    name: str = "digits"
+    corpus: dict[str, Any] = field(default_factory=dict)
+    senses: list[str] = field(default_factory=lambda: ["image", "audio", "text"])
+    query: list[str] = field(default_factory=lambda: ["image", "audio"])
+    image: dict[str, Any] = field(default_factory=dict)
+    audio: dict[str, Any] = field(default_factory=dict)
+    text: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Learning:
+    """The rules: what learns awake, what learns at night, what learns the feedback weights, and from which loss."""
+
+    awake: dict[str, Any] = field(default_factory=dict)
+    night: dict[str, Any] = field(default_factory=dict)
+    feedback: dict[str, Any] = field(default_factory=dict)
+    loss: dict[str, Any] = field(default_factory=dict)
+    error: dict[str, Any] | None = None
+
+
+@dataclass
+class Log:
+    """`target` null writes the run folder only; otherwise a mirror of it is built from `target`."""
+
+    mirror: dict[str, Any] | None = None
+
+
+@dataclass
+class Config:
+    """The whole configuration of a run."""
+
+    seed: int = 0
+    semantic: bool = True
+    semantic_chunk: int = 64
+    feedback: bool = True
+    baselines: bool = True
+    keep_snapshots: int = 3
+    size: Size = field(default_factory=Size)
+    cycle: Cycle = field(default_factory=Cycle)
+    data: Data = field(default_factory=Data)
+    stream: Stream = field(default_factory=Stream)
+    learning: Learning = field(default_factory=Learning)
+    rest: dict[str, Any] = field(default_factory=dict)
+    log: Log = field(default_factory=Log)
+
+
+def register() -> None:
+    """Make the schema known to Hydra."""
+    ConfigStore.instance().store(name="schema", node=Config)

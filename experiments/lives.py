@@ -1,0 +1,172 @@
+"""Living one life from its first day to its last, examined after every day, checkpointed after every night."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+
+import jax
+import numpy as np
+
+from dellm_jax import metrics, trees
+from dellm_jax.life import live
+from dellm_jax.mind import create
+from dellm_jax.persistence import Checkpoints, save_generation
+from dellm_jax.streams import Corpus, days
+from dellm_jax.surgery import living
+from dellm_jax.types import Architecture, Dellm, Mind, Report, Schedule
+from experiments.examine import WAYS, examine
+from experiments.log import Record
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A life to be lived: its laws, its body, its days (rows of the training split) and its rhythm."""
+
+    name: str
+    mind: Mind
+    architecture: Architecture
+    days: list[np.ndarray]
+    schedule: Schedule
+    batch: int
+    stretch: int
+    groups: list[np.ndarray]
+    snapshots: int = 0
+
+
+@dataclass(frozen=True)
+class Lived:
+    """What came of it. `matrix[way]` is R[i, j]; `timeline` has a row per examination."""
+
+    name: str
+    matrix: dict[str, list[list[float]]] = field(default_factory=lambda: {way: [] for way in WAYS})
+    accuracy: dict[str, dict[str, float]] = field(default_factory=dict)
+    timeline: list[dict[str, float]] = field(default_factory=list)
+    awake_compilations: int = 0
+    births: int = 0
+    deaths: int = 0
+    updates_awake: int = 0
+    updates_rest: int = 0
+    nights: int = 0
+    rolled_back: int = 0
+    parameters: int = 0
+    state_bytes: int = 0
+    seconds: float = 0.0
+
+    def final(self, way: str = "whole") -> float:
+        """Accuracy over the concepts of all days, days weighing alike."""
+        return metrics.final_accuracy(np.array(self.matrix[way]))
+
+    def forgetting(self, way: str = "whole") -> float | None:
+        """How much of the best was lost; None where the days did not bring new concepts (joint training)."""
+        R = np.array(self.matrix[way])
+        return metrics.forgetting(R) if R.shape[0] == R.shape[1] else None
+
+
+def run(plan: Plan, corpus: Corpus, seed: int, folder: Path, record: Record) -> Lived:
+    """Live `plan`, or go on from where its folder says it was. A finished life is read, not lived again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    finished = folder / "lived.json"
+    if finished.exists():
+        return Lived(**json.loads(finished.read_text()))
+    state = create(plan.mind, plan.architecture, jax.random.key(seed))
+    with Checkpoints(folder / "checkpoints", keep=2) as checkpoints:
+        lived, skip = Lived(plan.name), 0
+        restored = checkpoints.restore_latest(plan.mind)
+        if restored:
+            state, extra, _ = restored
+            lived, skip = Lived(**extra["lived"]), extra["stretches"]
+            record.truncate(extra["lines"])
+            record.say(f"{plan.name}: resumed after {lived.nights} nights")
+        state, lived = _live(plan, corpus, state, lived, skip, folder, record, checkpoints)
+    finished.write_text(json.dumps(asdict(lived)))
+    return lived
+
+
+def _live(
+    plan: Plan,
+    corpus: Corpus,
+    state: Dellm,
+    lived: Lived,
+    skip: int,
+    folder: Path,
+    record: Record,
+    checkpoints: Checkpoints,
+) -> tuple[Dellm, Lived]:
+    ends = days.ends(plan.days, plan.batch, plan.stretch)
+    stream = islice(days.stretches(corpus.train, plan.days, plan.batch, plan.stretch), skip, None)
+    began, before = perf_counter(), lived.seconds
+    for phase, state, report in live(plan.mind, state, stream, plan.schedule):
+        step = int(state.clock.steps)
+        lived = _counted(lived, phase, step, report)
+        day = sum(end < step for end in ends) + 1
+        scalars = dict(report)
+        if phase == "rest" or step in ends:
+            lived, examined = _examined(plan, corpus, state, lived, day, phase)
+            scalars |= examined
+            if len(plan.days) == len(plan.groups) or day == len(plan.days):
+                record.say(_line(plan.name, day, phase, report, lived))
+        record.event(plan.name, phase, step, scalars)
+        lived = replace(lived, seconds=before + perf_counter() - began)
+        if phase == "rest":
+            extra = {"lived": asdict(lived), "stretches": step // plan.stretch, "lines": record.lines}
+            checkpoints.save(lived.nights, plan.mind, trees.copy(state), extra)
+            if plan.snapshots:
+                save_generation(folder / "snapshots", plan.mind, state, keep=plan.snapshots)
+    return state, _measured(state, lived)
+
+
+def _counted(lived: Lived, phase: str, step: int, report: Report) -> Lived:
+    if phase == "awake":
+        compilations = lived.awake_compilations + int(report["compilations"])
+        return replace(lived, updates_awake=step, awake_compilations=compilations)
+    return replace(
+        lived,
+        nights=lived.nights + 1,
+        rolled_back=lived.rolled_back + int(report["rolled_back"]),
+        births=lived.births + int(report.get("grow/births", 0)),
+        deaths=lived.deaths + int(report.get("prune/deaths", 0)),
+        updates_rest=lived.updates_rest + int(report.get("replay/updates", 0)),
+    )
+
+
+def _examined(
+    plan: Plan, corpus: Corpus, state: Dellm, lived: Lived, day: int, phase: str
+) -> tuple[Lived, dict[str, float]]:
+    """Examine on the whole test split; the row of a day is overwritten until the next day begins."""
+    answers = examine(plan.mind, state, corpus.test)
+    ways = WAYS if state.memory.semantic else WAYS[:2]
+    matrix = {way: lived.matrix[way][: day - 1] + [answers.by_group(plan.groups, way)] for way in ways}
+    accuracy = {way: {q: answers.accuracy(way, q) for q in answers.right[way]} for way in ways}
+    moment = {
+        "step": float(state.clock.steps),
+        "day": float(day),
+        "night": float(phase == "rest"),
+        "accuracy": accuracy["whole"]["together"],
+        "seen": float(np.mean(matrix["whole"][-1][:day])) if len(plan.groups) == len(plan.days) else float("nan"),
+        "units": float(sum(living(state).values())),
+        "parameters": float(_parameters(state)),
+    }
+    lived = replace(lived, matrix=dict(lived.matrix) | matrix, accuracy=accuracy, timeline=[*lived.timeline, moment])
+    return lived, {f"test/{what}": moment[what] for what in ("accuracy", "units", "parameters")}
+
+
+def _measured(state: Dellm, lived: Lived) -> Lived:
+    return replace(lived, parameters=_parameters(state), state_bytes=trees.nbytes(state))
+
+
+def _parameters(state: Dellm) -> int:
+    """Weights between living units: what the body would hold if it were compacted."""
+    return int(sum(np.count_nonzero(leaf) for leaf in jax.device_get(jax.tree.leaves(state.params))))
+
+
+def _line(name: str, day: int, phase: str, report: Report, lived: Lived) -> str:
+    now = lived.timeline[-1]
+    if phase == "awake":
+        return f"{name:>11}  day {day}    lived   accuracy {now['accuracy']:6.1%}  units {now['units']:.0f}"
+    story = [f"held-out {report['held_out_before']:.1%} -> {report['held_out_after']:.1%}"]
+    story += [f"+{report['grow/births']:.0f}" for _ in [0] if report.get("grow/births")]
+    story += [f"-{report['prune/deaths']:.0f}" for _ in [0] if report.get("prune/deaths")]
+    story += ["rolled back" for _ in [0] if report["rolled_back"]]
+    return f"{name:>11}  night {day}  rested  accuracy {now['accuracy']:6.1%}  units {now['units']:.0f}  ({', '.join(story)})"

@@ -1,0 +1,103 @@
+"""The main job: a DELLM lives its days and nights beside the baselines, on one stream.
+
+python -m experiments.train +cycle=fast
+python -m experiments.train +cycle=standard stream=mnist_fsdd seed=3
+python -m experiments.train -m +cycle=fast seed=0,1,2
+python -m experiments.train resume=outputs/2026-01-31/12-00-00
+"""
+
+import os
+import sys
+from pathlib import Path
+from time import perf_counter
+
+import hydra
+import numpy as np
+import pooch
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from dellm_jax import compilation
+from dellm_jax.learning import cross_entropy
+from dellm_jax.streams import Corpus, days
+from dellm_jax.types import Schedule
+from experiments import build, lives, report
+from experiments.command import guarded, resumed
+from experiments.config import register
+from experiments.log import Record
+
+CONF = str(Path(__file__).parents[1] / "conf")
+register()
+
+
+def plans(config: DictConfig, corpus: Corpus) -> list[lives.Plan]:
+    """The lives of a run: DELLM, and with `baselines` awake only, naive and joint, on the same days."""
+    cycle = config.cycle
+    lived_days = days.class_incremental(corpus.train, cycle.days, config.seed)
+    groups = [np.unique(corpus.train.target[rows]) for rows in lived_days]
+    mind, concepts = build.mind(config), len(corpus.concepts)
+    body = build.architecture(config, concepts)
+    never = Schedule()
+    common = {"batch": cycle.batch, "stretch": cycle.stretch, "groups": groups}
+    every = [
+        lives.Plan("dellm", mind, body, lived_days, build.schedule(config), **common, snapshots=config.keep_snapshots)
+    ]
+    if config.baselines:
+        plain = mind._replace(loss=cross_entropy, rehearse=0)
+        bare = build.architecture(config, concepts, semantic=False)
+        everything = days.independent(corpus.train, cycle.joint_epochs, config.seed)
+        every += [
+            lives.Plan("awake_only", mind, body, lived_days, never, **common),
+            lives.Plan("naive", plain, bare, lived_days, never, **common),
+            lives.Plan("joint", plain, bare, everything, never, **common),
+        ]
+    return every
+
+
+def run(config: DictConfig, folder: Path, console: Console) -> dict:
+    """Live every plan, then table, figure and summary. Returns the summary."""
+    began = perf_counter()
+    compilation.persist(Path(pooch.os_cache("dellm_jax")) / "compiled")
+    corpus = build.corpus(config)
+    todo = plans(config, corpus)
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    record = Record(folder, console, build.mirror(config, str(folder)))
+    record.say(
+        f"{corpus.name}: {corpus.train.target.size} experiences of {len(corpus.concepts)} concepts in {config.cycle.days} days"
+    )
+    lived = {plan.name: lives.run(plan, corpus, config.seed, folder / "lives" / plan.name, record) for plan in todo}
+    summary = report.summary(lived, perf_counter() - began)
+    picture = report.figure(lived, folder / "life.png")
+    report.write_summary(folder / "summary.json", summary)
+    queries = list(corpus.test.banks) if len(corpus.test.banks) > 1 else []
+    console.print(report.table(lived, queries))
+    console.print(
+        f"births {summary['births']}, deaths {summary['deaths']}, compilations inside awake "
+        f"{summary['awake_compilations']}, {summary['seconds']} s; everything is in {folder}",
+        highlight=False,
+    )
+    if record.mirror:
+        record.mirror.finish(summary, picture)
+    return summary
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="config")
+def compose(config: DictConfig) -> float:
+    """Hydra's entry: the final accuracy is what a sweep optimises."""
+    folder = Path(hydra.core.hydra_config.HydraConfig.get().runtime.output_dir)
+    return run(config, folder, Console())["final_accuracy"]
+
+
+def main() -> None:
+    """`resume=<folder>` goes on with a run; anything else is a new one."""
+    folder = resumed(sys.argv[1:])
+    if folder:
+        run(OmegaConf.load(folder / "config.yaml"), folder, Console())
+    else:
+        compose()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    guarded(main)
