@@ -5,6 +5,8 @@ the leaves: a stored tree of names goes stale with the first growth.
 """
 
 import dataclasses
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import jax
@@ -13,7 +15,7 @@ from flax import struct
 from flax.core import meta
 
 from dellm_jax.trees import flat
-from dellm_jax.types import Dellm, Mind, SurgeryError
+from dellm_jax.types import Architecture, Dellm, Mind, SurgeryError
 
 Names = tuple[str, ...]
 UNNAMED = ""
@@ -52,9 +54,15 @@ def names(mind: Mind, state: Dellm) -> dict[str, Names]:
 
 def module_names(mind: Mind, state: Dellm) -> dict[str, Names]:
     """Names of `params/...` and `homeostasis/...`, read from the boxes that the initialisers leave."""
-    boxed = jax.eval_shape(lambda: mind.module(state.architecture).init(jax.random.key(0)))
-    is_box = lambda node: isinstance(node, meta.AxisMetadata)  # noqa: E731
-    return {path: tuple(getattr(box, "names", ())) for path, box in flat(boxed, is_leaf=is_box).items()}
+    return _boxed_names(mind.module, state.architecture.smallest())
+
+
+@cache
+def _boxed_names(module: Callable[[Architecture], nn.Module], architecture: Architecture) -> dict[str, Names]:
+    """Names do not depend on sizes, so one trace of the smallest body of this wiring serves every size."""
+    boxed = jax.eval_shape(lambda: module(architecture).init(jax.random.key(0)))
+    leaves = flat(boxed, is_leaf=lambda node: isinstance(node, meta.AxisMetadata))
+    return {path: tuple(getattr(box, "names", ())) for path, box in leaves.items()}
 
 
 def inherited(learner: Any, of_params: dict[str, Names], shapes: dict[str, tuple[int, ...]]) -> dict[str, Names]:

@@ -44,8 +44,7 @@ def take(mind: Mind, state: Dellm, axis: str, index: Sequence[int], fill: Fill =
     def relaid(path: str, leaf: Any) -> Any:
         for along, name in enumerate(named[path]):
             if name == axis:
-                if not isinstance(leaf, np.ndarray):
-                    leaf = np.asarray(leaf)
+                leaf = np.asarray(leaf)
                 leaf = _take(leaf, index, along, -1 if path == "memory/episodic/row" else fill(path, leaf, along))
         return leaf
 

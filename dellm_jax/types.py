@@ -145,6 +145,10 @@ class Architecture:
             | {CONCEPTS: self.concepts}
         )
 
+    def smallest(self) -> "Architecture":
+        """The same wiring with one unit in every assembly."""
+        return replace(self, assemblies=tuple(replace(a, units=1, capacity=self.quantum) for a in self.assemblies))
+
     def resized(self, axis: str, size: int) -> "Architecture":
         """The same body with another capacity on one axis (assembly units or concepts)."""
         if axis == CONCEPTS:

@@ -1,0 +1,68 @@
+"""The last few snapshots of a life in one folder: the newest that verifies is the life."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from dellm_jax.persistence import snapshot
+from dellm_jax.persistence.faults import Misfit, fault
+from dellm_jax.persistence.files import sweep
+from dellm_jax.persistence.leaves import Newborn
+from dellm_jax.types import Dellm, Mind, SnapshotError
+
+NAME = re.compile(r"life-(\d{9,})\.safetensors")
+
+
+class Loaded(NamedTuple):
+    """A life, the file it came from, and one line for each newer file that could not be believed."""
+
+    state: Dellm
+    path: Path
+    skipped: list[str]
+
+
+def generations(folder: str | Path) -> list[tuple[int, Path]]:
+    """Steps and path of every snapshot in the folder, newest first."""
+    named = [(NAME.fullmatch(path.name), path) for path in Path(folder).glob("life-*.safetensors")]
+    return sorted(((int(match[1]), path) for match, path in named if match), reverse=True)
+
+
+def save_generation(
+    folder: str | Path, mind: Mind, state: Dellm, keep: int = 3, note: Mapping[str, str] | None = None
+) -> Path:
+    """Write `life-<steps>.safetensors`, then keep the newest `keep` and sweep what interrupted saves left.
+
+    Generations of more steps belong to a life that was not gone on with (it was damaged, or rolled back): they are set
+    aside as `*.abandoned`, so that the newest is always the one last saved. One process a folder. Raises SnapshotError.
+    """
+    if keep < 1:
+        raise fault("keep", "at least 1", keep, "else nothing would be kept")
+    folder = Path(folder)
+    sweep(folder, "life-*.safetensors")
+    steps = int(state.clock.steps)
+    path = snapshot.save(folder / f"life-{steps:09d}.safetensors", mind, state, note)
+    known = generations(folder)
+    for later, other in known:
+        if later > steps:
+            other.replace(other.with_name(f"{other.name}.abandoned"))
+    for _, old in [one for one in known if one[0] <= steps][keep:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load_newest(folder: str | Path, newborn: Newborn, most_bytes: int = snapshot.MOST_BYTES) -> Loaded:
+    """The newest snapshot that verifies, and why newer ones were skipped; `newborn` as in `snapshot.load`.
+
+    Raises SnapshotError if there is none, or (as Misfit) at once if a sound one does not fit the mind.
+    """
+    skipped: list[str] = []
+    for _, path in generations(folder):
+        try:
+            return Loaded(snapshot.load(path, newborn, most_bytes), path, skipped)
+        except Misfit:
+            raise
+        except SnapshotError as error:
+            skipped.append(str(error))
+    fix = f"skipped: {' | '.join(skipped)}" if skipped else "save a life there first"
+    raise SnapshotError(f"{folder}: expected a life-<steps>.safetensors that verifies, found none; {fix}")
