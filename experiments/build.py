@@ -72,4 +72,4 @@ def mirror(config: DictConfig, folder: str) -> Any:
     """What mirrors the run folder, or None."""
     if not config.log.mirror:
         return None
-    return instantiate(config.log.mirror, folder=folder, config=OmegaConf.to_container(config, resolve=True))
+    return instantiate(config.log.mirror, _partial_=True)(folder=folder, settings=OmegaConf.to_container(config, resolve=True))

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
@@ -10,10 +11,13 @@ from omegaconf.errors import OmegaConfBaseException
 from dellm_jax.types import DellmError, SnapshotError
 
 
-def guarded(main: Callable[[], None]) -> None:
+Result = TypeVar("Result")
+
+
+def guarded(main: Callable[[], Result]) -> Result:
     """Run `main`; an error the user caused is told in one line."""
     try:
-        main()
+        return main()
     except (DellmError, HydraException, OmegaConfBaseException) as error:
         print(f"{Path(sys.argv[0]).stem}: {one_line(error)}", file=sys.stderr)
         sys.exit(2)

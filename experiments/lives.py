@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -70,15 +71,18 @@ def run(plan: Plan, corpus: Corpus, seed: int, folder: Path, record: Record) -> 
     finished = folder / "lived.json"
     if finished.exists():
         return Lived(**json.loads(finished.read_text()))
-    state = create(plan.mind, plan.architecture, jax.random.key(seed))
+    newborn = partial(create, plan.mind, key=jax.random.key(seed))
     with Checkpoints(folder / "checkpoints", keep=2) as checkpoints:
-        lived, skip = Lived(plan.name), 0
-        restored = checkpoints.restore_latest(plan.mind)
+        restored = checkpoints.restore_latest(newborn)
         if restored:
-            state, extra, _ = restored
-            lived, skip = Lived(**extra["lived"]), extra["stretches"]
-            record.truncate(extra["lines"])
-            record.say(f"{plan.name}: resumed after {lived.nights} nights")
+            state, lived, skip = restored.state, Lived(**restored.extra["lived"]), restored.extra["stretches"]
+            record.truncate(restored.extra["lines"])
+            for reason in restored.skipped:
+                record.say(reason)
+            record.say(f"{plan.name:>11}  goes on after night {lived.nights}")
+        else:
+            state, lived, skip = newborn(plan.architecture), Lived(plan.name), 0
+            record.truncate(record.lines_before(plan.name))
         state, lived = _live(plan, corpus, state, lived, skip, folder, record, checkpoints)
     finished.write_text(json.dumps(asdict(lived)))
     return lived
@@ -87,7 +91,7 @@ def run(plan: Plan, corpus: Corpus, seed: int, folder: Path, record: Record) -> 
 def _live(
     plan: Plan,
     corpus: Corpus,
-    state: Dellm,
+    newborn: Dellm,
     lived: Lived,
     skip: int,
     folder: Path,
@@ -97,7 +101,7 @@ def _live(
     ends = days.ends(plan.days, plan.batch, plan.stretch)
     stream = islice(days.stretches(corpus.train, plan.days, plan.batch, plan.stretch), skip, None)
     began, before = perf_counter(), lived.seconds
-    for phase, state, report in live(plan.mind, state, stream, plan.schedule):
+    for phase, state, report in live(plan.mind, newborn, stream, plan.schedule):
         step = int(state.clock.steps)
         lived = _counted(lived, phase, step, report)
         day = sum(end < step for end in ends) + 1
@@ -111,7 +115,7 @@ def _live(
         lived = replace(lived, seconds=before + perf_counter() - began)
         if phase == "rest":
             extra = {"lived": asdict(lived), "stretches": step // plan.stretch, "lines": record.lines}
-            checkpoints.save(lived.nights, plan.mind, trees.copy(state), extra)
+            checkpoints.save(lived.nights, state, extra)
             if plan.snapshots:
                 save_generation(folder / "snapshots", plan.mind, state, keep=plan.snapshots)
     return state, _measured(state, lived)
@@ -137,7 +141,7 @@ def _examined(
     """Examine on the whole test split; the row of a day is overwritten until the next day begins."""
     answers = examine(plan.mind, state, corpus.test)
     ways = WAYS if state.memory.semantic else WAYS[:2]
-    matrix = {way: lived.matrix[way][: day - 1] + [answers.by_group(plan.groups, way)] for way in ways}
+    matrix = {way: [*lived.matrix[way][: day - 1], answers.by_group(plan.groups, way)] for way in ways}
     accuracy = {way: {q: answers.accuracy(way, q) for q in answers.right[way]} for way in ways}
     moment = {
         "step": float(state.clock.steps),

@@ -24,14 +24,20 @@ class Record:
     Events hold no times, so that the same seed writes the same file, byte for byte.
     """
 
-    def __init__(self, folder: Path, console: Console, mirror: Mirror | None = None, keep_lines: int = 0) -> None:
-        self.folder, self.console, self.mirror = folder, console, mirror
+    def __init__(self, folder: Path, console: Console, mirror: Mirror | None = None) -> None:
+        self.console, self.mirror = console, mirror
         self.path = folder / "metrics.jsonl"
-        self.truncate(keep_lines)
+        self.path.touch()
+        self.lines = len(self.path.read_text().splitlines())
+
+    def lines_before(self, life: str) -> int:
+        """Lines ahead of the first event of a life: what to keep when that life starts anew."""
+        events = self.path.read_text().splitlines()
+        return next((i for i, event in enumerate(events) if f'"life": "{life}"' in event), len(events))
 
     def truncate(self, lines: int) -> None:
         """Forget every event after the first `lines`: what an interrupted run wrote beyond its last checkpoint."""
-        kept = self.path.read_text().splitlines(keepends=True)[:lines] if self.path.exists() else []
+        kept = self.path.read_text().splitlines(keepends=True)[:lines]
         self.path.write_text("".join(kept))
         self.lines = len(kept)
 
@@ -52,12 +58,12 @@ class Record:
 class WandbMirror:
     """wandb: online when a key is set, offline otherwise, never a prompt."""
 
-    def __init__(self, project: str, folder: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, project: str, folder: str, settings: Mapping[str, Any]) -> None:
         import wandb  # 0.7 s to import, and not needed with log=none
 
         mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
-        settings = wandb.Settings(silent=True, console="off")
-        self.run = wandb.init(project=project, dir=folder, config=dict(config), mode=mode, settings=settings)
+        quiet = wandb.Settings(silent=True, console="off")
+        self.run = wandb.init(project=project, dir=folder, config=dict(settings), mode=mode, settings=quiet)
         self.run.define_metric("step")
         self.run.define_metric("*", step_metric="step")
 

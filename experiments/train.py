@@ -14,6 +14,7 @@ from time import perf_counter
 import hydra
 import numpy as np
 import pooch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -85,8 +86,9 @@ def run(config: DictConfig, folder: Path, console: Console) -> dict:
 @hydra.main(version_base="1.3", config_path=CONF, config_name="config")
 def compose(config: DictConfig) -> float:
     """Hydra's entry: the final accuracy is what a sweep optimises."""
-    folder = Path(hydra.core.hydra_config.HydraConfig.get().runtime.output_dir)
-    return run(config, folder, Console())["final_accuracy"]
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    # Hydra would tell a job's error in lines of its own before it lets it through.
+    return guarded(lambda: run(config, folder, Console())["final_accuracy"])
 
 
 def main() -> None:

@@ -43,18 +43,24 @@ def _where_present(error: Array, presence: Array | None) -> Array:
 
 
 def predictive_coding(rate: float) -> optax.GradientTransformationExtraArgs:
-    """Local rule: dV = rate mean_b a^T epsilon (feedback), dW = rate mean_b x^T delta (forward); needs `activity=`, `error=`.
+    """Local learning from prediction errors; needs `activity=` and `error=`.
 
-    epsilon is the top-down error; delta the relaxed bottom-up error when `Mind.error` supplies one (else forward weights
-    rest). Every change is a product of what its two ends know. Source: Rao & Ballard (1999).
+    Feedback: dV = rate mean_b a^T epsilon / (1 + mean_b |a|^2), epsilon = x - a V the top-down error; normalised, so
+    that it settles at the least-squares prediction for any rate below 2 however strongly an assembly fires.
+    Forward: dW = rate mean_b x^T delta and db = rate mean_b delta, delta the relaxed bottom-up error, when `Mind.error`
+    supplies one; else forward weights rest. Every change is a product of what its two ends know.
+    Source: Rao & Ballard (1999); normalised LMS (Nagumo & Noda, 1967).
     """
 
-    def update(updates: Any, state: Any, params: Any, *, activity: Thought, error: Errors, **_: Any) -> Any:
-        def product(weights: Any, pre: Array, post: Array) -> Array:
-            return rate * pre.T @ post / pre.shape[0]
+    def product(weights: Any, pre: Array, post: Array) -> Array:
+        return rate * pre.T @ post / pre.shape[0]
 
+    def normalised(weights: Any, post: Array, error: Array) -> Array:
+        return product(weights, post, error) / (1 + (post**2).sum(1).mean())
+
+    def update(updates: Any, state: Any, params: Any, *, activity: Thought, error: Errors, **_: Any) -> Any:
         forward = on_forward(product, updates, params, error.values, error.bottom_up)
-        feedback = on_feedback(product, updates, params, activity.values, error.top_down)
+        feedback = on_feedback(normalised, updates, params, activity.values, error.top_down)
         bias = {
             assembly: {leaf: _bias_change(rate, leaf, assembly, error, change) for leaf, change in leaves.items()}
             for assembly, leaves in forward.items()

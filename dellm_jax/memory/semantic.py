@@ -92,7 +92,7 @@ def ridge(memory: Semantic) -> Array:
     """
     features = memory.total.shape[1]
     seen = jnp.maximum(memory.count.sum(), 1)
-    shrinkage = jnp.clip(0.03 * features / seen, 1e-3, 0.1)
+    shrinkage = jnp.clip(0.05 * features / seen, 1e-3, 0.3)
     power = symmetric.diagonal(memory.gram, features).mean() / seen
     return shrinkage * _scatter_diagonal(memory).mean() + 1e-3 * power + 1e-9
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from dellm_jax.memory import semantic
-from dellm_jax.rest.judge import held_out_responses, judge
+from dellm_jax.rest.judge import held_out_responses
 from dellm_jax.types import CONCEPTS, Array, Dellm, Mind, Report, Stage
 
 PRIOR = 0.02
@@ -20,9 +20,7 @@ def consolidate() -> Stage:
         state = _solve(state)
         trust = _fit_trust(mind, state)
         state = state.replace(hyper=dict(state.hyper) | {"trust": trust})
-        return state, {f"trust_{expert}": float(value) for expert, value in trust.items()} | {
-            "held_out_accuracy": float(judge(mind, state)["accuracy"])
-        }
+        return state, {f"trust_{expert}": float(value) for expert, value in trust.items()}
 
     return stage
 

@@ -19,7 +19,8 @@ def grow(per_concept: int = 8, error: float = 0.01, warm: bool = True) -> Stage:
     def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
         concepts = state.homeostasis[CONCEPTS]
         newly = int(((np.asarray(concepts["active"]) > 0) & (np.asarray(concepts["age"]) == 0)).sum())
-        wrong = 1 - float(judge(mind, state)["cortex_accuracy"])
+        verdict = judge(mind, state)
+        wrong = 1 - verdict.accuracy(verdict.cortex)
         values, weight = activity(mind, state, key)
         report = {f"effective_rank_{name}": float(effective_rank(v, weight)) for name, v in values.items()}
         births = 0

@@ -1,6 +1,7 @@
 """How good a life is, judged on the episodes it holds out and never replays."""
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,18 +29,45 @@ def held_out_responses(mind: Mind, state: Dellm) -> tuple[list[Response], Array,
     return responses, recalled.target, jnp.stack(weights)
 
 
+class Verdict(NamedTuple):
+    """Of the held-out episodes: which were answered rightly by the `whole` and by the `cortex` alone, [S, B] in {0, 1}
+    (S senses asked one at a time); `weight` [S, B]; and `loss`, the mean -log p of the cortex."""
+
+    whole: Array
+    cortex: Array
+    weight: Array
+    loss: Array
+
+    def accuracy(self, right: Array) -> float:
+        """Share of the episodes that are there."""
+        return float((right * self.weight).sum() / jnp.maximum(self.weight.sum(), 1))
+
+
 @partial(jax.jit, static_argnums=0)
-def judge(mind: Mind, state: Dellm) -> dict[str, Array]:
-    """On held-out episodes, in [0, 1]: `accuracy` of the whole and `cortex_accuracy`; `loss`, mean -log p of the cortex."""
-    responses, target, weights = held_out_responses(mind, state)
-    many = jnp.maximum(weights.sum(), 1)
-    own = [jnp.take_along_axis(r.by["cortex"], target[:, None], axis=1)[:, 0] for r in responses]
+def judge(mind: Mind, state: Dellm) -> Verdict:
+    """Ask a life about what it holds out."""
+    responses, target, weight = held_out_responses(mind, state)
+    own = jnp.stack([jnp.take_along_axis(r.by["cortex"], target[:, None], axis=1)[:, 0] for r in responses])
 
-    def share(named: list[Array]) -> Array:
-        return (jnp.stack([(concept == target).astype(jnp.float32) for concept in named]) * weights).sum() / many
+    def right(named: list[Array]) -> Array:
+        return jnp.stack([concept == target for concept in named]).astype(jnp.float32)
 
-    return {
-        "loss": -(jnp.stack(own) * weights).sum() / many,
-        "accuracy": share([r.concept for r in responses]),
-        "cortex_accuracy": share([r.by["cortex"].argmax(1) for r in responses]),
-    }
+    return Verdict(
+        whole=right([r.concept for r in responses]),
+        cortex=right([r.by["cortex"].argmax(1) for r in responses]),
+        weight=weight,
+        loss=-(own * weight).sum() / jnp.maximum(weight.sum(), 1),
+    )
+
+
+def worse(before: Verdict, after: Verdict) -> bool:
+    """Whether the whole or its cortex now fails episodes it knew, by more than chance: lost - won > 2 sqrt(lost + won).
+
+    The same episodes are asked twice, so only those that changed count. Source: McNemar (1947).
+    """
+
+    def harmed(was: Array, now: Array) -> bool:
+        lost, won = (was * (1 - now) * after.weight).sum(), ((1 - was) * now * after.weight).sum()
+        return bool(lost - won > 2 * jnp.sqrt(lost + won))
+
+    return harmed(before.whole, after.whole) or harmed(before.cortex, after.cortex)

@@ -25,14 +25,14 @@ def replay(rule: optax.GradientTransformationExtraArgs, steps: int, batch: int =
 
     def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
         learner = rule.init(state.params)
-        best, best_loss = state.params, float(judge(mind, state)["loss"])
+        best, best_loss = state.params, float(judge(mind, state).loss)
         report = {"held_out_loss_before": best_loss, "kept_step": 0.0, "updates": 0.0}
         params, last = state.params, 0.0
         for turn in range(-(-steps // chunk)):
             params, learner, loss = _rehearse(
                 mind, rule, chunk, batch, state, params, learner, named_key(key, f"chunk {turn}")
             )
-            held_out = float(judge(mind, state.replace(params=params))["loss"])
+            held_out = float(judge(mind, state.replace(params=params)).loss)
             report["updates"] += chunk
             if held_out <= best_loss:
                 best, best_loss, report["kept_step"] = params, held_out, report["updates"]

@@ -1,4 +1,4 @@
-"""Laws of episodic memory: its bytes are bounded, concepts share them evenly, each keeps a uniform sample of its past."""
+"""Laws of episodic memory: bytes are bounded, concepts share them evenly, each keeps a uniform sample of its past."""
 
 from itertools import combinations
 
@@ -108,11 +108,11 @@ def test_fewer_slots_than_concepts_are_refused():
 
 
 def test_every_concept_owns_an_equal_run():
-    """After every batch stored(c) = min(seen(c), capacity // born), and each run holds that many episodes of its own."""
+    """After every batch stored(c) = min(seen(c), capacity // born), and each run holds so many episodes of its own."""
     generator = np.random.default_rng(3)
-    # concept k does not come before turn 4 k, so that runs shrink while they are part full and full
-    concepts = np.stack([generator.integers(0, min(CONCEPTS, 1 + turn // 4), BATCH) for turn in range(TURNS)])
-    items, valid = np.arange(concepts.size).reshape(concepts.shape), generator.random(concepts.shape) < 0.2
+    # concept k does not come before turn 3 k, so that runs shrink while they are part full and full
+    concepts = np.stack([generator.integers(0, min(CONCEPTS, 1 + turn // 3), BATCH) for turn in range(TURNS)])
+    items, valid = np.arange(concepts.size).reshape(concepts.shape), generator.random(concepts.shape) < 0.25
     memories, seen = jax.device_get(lives(concepts, items, valid)), np.zeros(CONCEPTS, int)
     for turn in range(TURNS):
         np.add.at(seen, concepts[turn][valid[turn]], 1)

@@ -73,3 +73,15 @@ def bits(state: Dellm) -> dict[str, tuple]:
         data = jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
         described[path] = (str(leaf.dtype), leaf.shape, np.asarray(data).tobytes())
     return described
+
+
+def ages() -> dict[str, Dellm]:
+    """One life newborn, after a day, and after a day and growth."""
+    born = newborn(BODY)
+    lived = live(born, 1)
+    return {"born": born, "lived": lived, "grown": grow(lived)}
+
+
+def at_step(state: Dellm, steps: int) -> Dellm:
+    """The same life, said to be at another step."""
+    return state.replace(clock=state.clock.replace(steps=jnp.int32(steps)))

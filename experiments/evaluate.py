@@ -1,0 +1,55 @@
+"""Reload a run's newest snapshot in this process and examine it again.
+
+    python -m experiments.evaluate run=outputs/2026-01-31/12-00-00
+"""
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+import jax
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from dellm_jax.mind import create
+from dellm_jax.persistence import load_newest
+from dellm_jax.types import SnapshotError
+from experiments import build
+from experiments.command import guarded, run_folder
+from experiments.examine import examine
+
+
+def evaluate(folder: Path, console: Console) -> float:
+    """Print the accuracy of the newest snapshot that verifies, by sense and by way of knowing; returns the whole's."""
+    config = OmegaConf.load(folder / "config.yaml")
+    corpus, mind = build.corpus(config), build.mind(config)
+    newborn = partial(create, mind, key=jax.random.key(config.seed))
+    life, path, skipped = load_newest(folder / "lives" / "dellm" / "snapshots", newborn)
+    for reason in skipped:
+        console.print(reason)
+    answers = examine(mind, life, corpus.test)
+    table = Table(title=f"{path.name}, {int(life.clock.nights)} nights old")
+    queries = list(answers.right["whole"])
+    for heading in ("accuracy", *queries):
+        table.add_column(heading)
+    for way in answers.right if life.memory.semantic else ("whole", "cortex"):
+        table.add_row(way, *[f"{answers.accuracy(way, query):.2%}" for query in queries])
+    console.print(table)
+    told = json.loads((folder / "summary.json").read_text())["final_accuracy"] if (folder / "summary.json").exists() else None
+    accuracy = answers.accuracy()
+    console.print(f"final accuracy {accuracy:.6f}" + (f", the run said {told:.6f}" if told is not None else ""))
+    return accuracy
+
+
+def main() -> None:
+    """`run=<folder>`."""
+    named = [argument.split("=", 1)[1] for argument in sys.argv[1:] if argument.startswith("run=")]
+    if len(named) != 1 or len(sys.argv) != 2:
+        raise SnapshotError("expected exactly one argument, run=<folder of a run>")
+    evaluate(run_folder(named[0]), Console())
+
+
+if __name__ == "__main__":
+    guarded(main)

@@ -1,0 +1,184 @@
+"""Laws of semantic memory: packed sums equal dense ones, order and grouping do not matter, the readout is textbook LDA."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dellm_jax.memory import semantic, symmetric
+
+FEATURES, CONCEPTS, CHUNK = 12, 4, 8
+NONE = jnp.zeros((0, 0, 0, 0))
+observe, solve, log_evidence = jax.jit(semantic.observe), jax.jit(semantic.solve), jax.jit(semantic.log_evidence)
+follow = jax.jit(semantic.follow, static_argnums=1)
+
+
+def observations(seed: int = 0, many: int = 96) -> tuple[np.ndarray, np.ndarray]:
+    """Correlated features [many, FEATURES] around a mean of their own, and concepts [many] of which the last never comes."""
+    generator = np.random.default_rng(seed)
+    target = generator.integers(0, CONCEPTS - 1, many).astype(np.int32)
+    mix = generator.normal(size=(FEATURES, FEATURES)) / FEATURES**0.5
+    centres = 2 * generator.normal(size=(CONCEPTS, FEATURES)) + 1
+    return (centres[target] + generator.normal(size=(many, FEATURES)) @ mix).astype(np.float32), target
+
+
+def stream(features: np.ndarray, target: np.ndarray, batch: int, weight: np.ndarray | None = None) -> semantic.Semantic:
+    """The memory of a life that observed all that in batches."""
+    memory = semantic.empty(NONE, FEATURES, CONCEPTS, CHUNK)
+    weight = np.ones(len(target), np.float32) if weight is None else weight
+    for start in range(0, len(target), batch):
+        part = slice(start, start + batch)
+        memory = observe(memory, features[part], target[part], weight[part])
+    return memory
+
+
+def statistics(features: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Concept means [C, n] (zero for the unknown) and covariance within concepts [n, n], in float64 by definition."""
+    features = features.astype(np.float64)
+    means = np.zeros((CONCEPTS, features.shape[1]))
+    for concept in np.unique(target):
+        means[concept] = features[target == concept].mean(0)
+    rest = features - means[target]
+    return means, rest.T @ rest / len(target)
+
+
+def ridge(features: np.ndarray, target: np.ndarray) -> float:
+    """clip(0.03 n / N, 1e-3, 0.1) tr(Sigma) / n + 1e-3 mean power + 1e-9, as the docstring has it."""
+    _, covariance = statistics(features, target)
+    share = np.clip(0.03 * features.shape[1] / len(target), 1e-3, 0.1)
+    return share * np.diag(covariance).mean() + 1e-3 * (features.astype(np.float64) ** 2).mean() + 1e-9
+
+
+def close(actual, expected, tolerance: float = 1e-4) -> None:
+    """Relative to the largest entry."""
+    np.testing.assert_allclose(actual, expected, atol=tolerance * max(np.abs(expected).max(), 1e-6), rtol=0)
+
+
+@given(
+    size=st.sampled_from([1, 2, 6, 7, 11, 15, 16, 22]), rows=st.integers(1, 3), seed=st.integers(0, 99)
+)  # one block, eight blocks, primes, and sizes that eight does not divide
+@settings(max_examples=12, deadline=None)
+def test_packed_symmetric_matrices_equal_dense_ones(size, rows, seed):
+    """S + X^T X, S V, diag S and S itself agree with numpy; the packed form holds each block pair once."""
+    generator = np.random.default_rng(seed)
+    one, two = generator.normal(size=(2, rows, size)).astype(np.float32)
+    columns = generator.normal(size=(size, 2)).astype(np.float32)
+    packed = symmetric.add_gram(symmetric.add_gram(symmetric.zeros(size), one), two)
+    dense = one.T @ one + two.T @ two
+    np.testing.assert_allclose(symmetric.dense(packed, size), dense, atol=1e-4)
+    np.testing.assert_allclose(symmetric.product(packed, columns), dense @ columns, atol=1e-3)
+    np.testing.assert_allclose(symmetric.diagonal(packed, size), np.diag(dense), atol=1e-4)
+    blocks = symmetric.block_count(size)
+    assert size % blocks == 0 and blocks <= 8 and packed.size == size**2 * (blocks + 1) / (2 * blocks)
+
+
+def test_streaming_equals_batch():
+    """Counts, totals and the Gram matrix of a stream are the sums over all of it."""
+    features, target = observations()
+    memory = semantic.absorb(stream(features, target, 5))
+    named = np.eye(CONCEPTS)[target]
+    close(memory.count, named.sum(0))
+    close(memory.total, named.T @ features)
+    close(symmetric.dense(memory.gram, FEATURES), features.T @ features)
+    assert int(memory.fill) == 0 and not np.asarray(memory.pending).any()
+
+
+@pytest.mark.parametrize("batch", [1, 5, 8])
+def test_order_and_grouping_do_not_matter(batch):
+    """After a solve any permutation of the stream in any batches gives the same readout and the same evidence."""
+    features, target = observations()
+    reference = solve(stream(features, target, 3))
+    order = np.random.default_rng(batch).permutation(len(target))
+    if batch == 8:
+        order = np.argsort(target, kind="stable")  # the hardest order: concept after concept
+    other = solve(stream(features[order], target[order], batch))
+    close(other.readout, reference.readout, 1e-3)
+    close(log_evidence(other, features), log_evidence(reference, features), 1e-3)
+
+
+def test_weight_zero_rows_leave_no_trace():
+    """Rows of weight 0 change no sum, whatever they hold."""
+    features, target = observations()
+    weight = (np.arange(len(target)) % 3 > 0).astype(np.float32)
+    noisy = np.where(weight[:, None] > 0, features, 1e3).astype(np.float32)
+    seen, reference = (
+        solve(stream(noisy, target, 6, weight)),
+        solve(stream(features[weight > 0], target[weight > 0], 4)),
+    )
+    close(seen.count, reference.count)
+    close(seen.total, reference.total)
+    close(seen.readout, reference.readout, 1e-3)
+
+
+def test_solve_is_the_textbook_readout():
+    """W = (Sigma + ridge I)^-1 (mu_c - m), zero for a concept that never came."""
+    features, target = observations()
+    means, covariance = statistics(features, target)
+    regular = covariance + ridge(features, target) * np.eye(FEATURES)
+    expected = np.linalg.solve(regular, (means - features.astype(np.float64).mean(0)).T).T
+    expected[CONCEPTS - 1] = 0
+    memory = solve(stream(features, target, 6))
+    close(memory.readout, expected, 1e-3)
+    assert not np.asarray(memory.readout)[CONCEPTS - 1].any()
+
+
+def test_evidence_is_the_gaussian_discriminant():
+    """Differences between concepts equal those of -1/2 (x - mu_c)^T (Sigma + ridge I)^-1 (x - mu_c)."""
+    features, target = observations()
+    means, covariance = statistics(features, target)
+    precision = np.linalg.inv(covariance + ridge(features, target) * np.eye(FEATURES))
+    rest = features[:, None, :] - means[None, :3]
+    expected = -0.5 * np.einsum("bcn,nm,bcm->bc", rest, precision, rest)
+    evidence = np.asarray(log_evidence(solve(stream(features, target, 6)), features))[:, :3]
+    close(evidence - evidence[:, :1], expected - expected[:, :1], 1e-3)
+    assert (evidence.argmax(1) == target).mean() > 0.95
+
+
+def test_following_arrives_where_solving_does():
+    """Conjugate gradients from any start reach the solve; n steps suffice, and each few come closer."""
+    features, target = observations()
+    exact = solve(stream(features, target, 6))
+    start = exact.replace(readout=jax.random.normal(jax.random.key(0), exact.readout.shape))
+    away = [np.abs(follow(start, steps).readout - exact.readout).max() for steps in (0, 4, 8, 16)]
+    assert away[0] > 10 * away[1] > 10 * away[2] and away[3] < 1e-3 * np.abs(exact.readout).max(), away
+    close(follow(exact, 4).readout, exact.readout, 1e-3)
+
+
+def test_a_new_concept_is_known_after_the_next_flush():
+    """A concept first lived now is told from the others as soon as the pending experiences are absorbed, by day."""
+    generator = np.random.default_rng(1)
+    centres = 4 * generator.normal(size=(2, FEATURES)).astype(np.float32)
+    old = centres[:1] + generator.normal(size=(40, FEATURES)).astype(np.float32)
+    new = centres[1:] + generator.normal(size=(8, FEATURES)).astype(np.float32)
+    memory = stream(old, np.zeros(40, np.int32), 4)
+    for start in (0, 4):
+        memory = observe(memory, new[start : start + 4], np.full(4, 2, np.int32), np.ones(4, np.float32))
+    before = log_evidence(memory, new)[:, 2] - log_evidence(memory, new)[:, 0]
+    memory = observe(memory, old[:4], np.zeros(4, np.int32), np.ones(4, np.float32))  # does not fit: this is the flush
+    after = log_evidence(memory, np.concatenate([old, new]))
+    assert not (np.asarray(before) > 0).any(), "nothing is known of it before"
+    assert (np.asarray(after)[:40, 0] > np.asarray(after)[:40, 2]).all()
+    assert (np.asarray(after)[40:, 2] > np.asarray(after)[40:, 0]).all()
+
+
+def test_features_that_never_vary_within_a_concept_give_finite_answers():
+    """A word is written one way: without any variance within concepts every answer is finite and right."""
+    words = np.zeros((3, FEATURES), np.float32)
+    words[[0, 0, 1, 2], [0, 1, 1, 2]] = 3.0
+    target = np.tile(np.arange(3, dtype=np.int32), 16)
+    awake = stream(words[target], target, 6)
+    for memory in (awake, solve(awake)):
+        evidence = np.asarray(log_evidence(memory, words))
+        assert np.isfinite(evidence).all() and np.isfinite(memory.readout).all()
+        assert (evidence[:, :3].argmax(1) == np.arange(3)).all()
+    empty = solve(semantic.empty(NONE, FEATURES, CONCEPTS, CHUNK))
+    assert not np.asarray(log_evidence(empty, words)).any(), "before anything is lived, nothing speaks for anything"
+
+
+def test_a_batch_larger_than_the_chunk_is_refused():
+    """What cannot be pending is refused with the setting to raise."""
+    memory = semantic.empty(NONE, FEATURES, CONCEPTS, CHUNK)
+    with pytest.raises(ValueError, match=r"batch of 9 does not fit semantic_chunk=8; raise semantic_chunk"):
+        semantic.observe(memory, jnp.zeros((9, FEATURES)), jnp.zeros(9, jnp.int32), jnp.ones(9))
