@@ -1,5 +1,6 @@
 """A life from moment to moment: `create` it, let it `respond`, let it live an `awake_step` or a whole `awake` day."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,8 @@ from dellm_jax.learning import Errors, top_down
 from dellm_jax.memory import Memory, episodic, semantic
 from dellm_jax.trees import named_key
 from dellm_jax.types import CONCEPTS, Architecture, Array, Clock, Dellm, Experience, Mind, Response
+
+Recognise = Callable[[semantic.Semantic, Array], Array]
 
 THRESHOLD_SPEED = 1e-3
 FIRING_TARGET = 0.15
@@ -58,10 +61,13 @@ def respond(mind: Mind, state: Dellm, experience: Experience) -> Response:
     return respond_to(mind, state, experiences.perceive(state.architecture, experience))
 
 
-def respond_to(mind: Mind, state: Dellm, percepts: experiences.Percepts) -> Response:
+def respond_to(
+    mind: Mind, state: Dellm, percepts: experiences.Percepts, recognise: Recognise = semantic.log_evidence
+) -> Response:
     """log p(concept) = log softmax sum_e trust_e log p_e: the cortex, and semantic memory through each sense there is.
 
-    Every expert is normalised over the born concepts; an absent sense has no say.
+    Every expert is normalised over the born concepts; an absent sense has no say. `recognise(memory, features)` gives
+    the evidence [B, C] of one sense.
     """
     variables = {"params": state.params, "homeostasis": state.homeostasis}
     thought = mind.module(state.architecture).apply(variables, *percepts)
@@ -70,7 +76,7 @@ def respond_to(mind: Mind, state: Dellm, percepts: experiences.Percepts) -> Resp
     for sense in state.architecture.senses:
         if sense.name in percepts.values and sense.name in state.memory.semantic:
             known = state.memory.semantic[sense.name]
-            evidence = semantic.log_evidence(known, sense.expand(known.filters, percepts.values[sense.name]))
+            evidence = recognise(known, sense.expand(known.filters, percepts.values[sense.name]))
             there = percepts.presence.get(sense.name)
             by[sense.name] = _normalised(evidence if there is None else evidence * there[:, None], born)
     trust = state.hyper["trust"]

@@ -132,14 +132,39 @@ def follow(memory: Semantic, steps: int) -> Semantic:
 def solve(memory: Semantic) -> Semantic:
     """The exact readout W = (Sigma + ridge I)^-1 (mu - m) by Cholesky, over everything ever observed."""
     memory = absorb(memory)
+    solved = jax.scipy.linalg.cho_solve(_factor(memory), centred_means(memory).T)
+    return memory.replace(readout=solved.T)
+
+
+def _factor(memory: Semantic) -> tuple[Array, bool]:
     features = memory.total.shape[1]
     seen = jnp.maximum(memory.count.sum(), 1)
     within = (symmetric.dense(memory.gram, features) - means(memory).T @ memory.total) / seen
-    factor = jax.scipy.linalg.cho_factor(within + ridge(memory) * jnp.eye(features))
-    return memory.replace(readout=jax.scipy.linalg.cho_solve(factor, centred_means(memory).T).T)
+    return jax.scipy.linalg.cho_factor(within + ridge(memory) * jnp.eye(features))
 
 
 def log_evidence(memory: Semantic, features: Array) -> Array:
-    """log p(features | concept) up to a constant, [B, n] -> [B, C]: w_c (x - m) - 1/2 w_c (mu_c - m), m the common mean."""
+    """log p(features | concept) up to a constant, [B, n] -> [B, C]: w_c (x - m) - 1/2 w_c (mu_c - m), m the mean of all."""
     own = (memory.readout * (_centre(memory) + 0.5 * centred_means(memory))).sum(1)
     return features @ memory.readout.T - own
+
+
+def log_evidence_left_out(memory: Semantic, features: Array, target: Array) -> Array:
+    """What a *solved* memory would say of each example had it never observed that one: [B, n], concepts [B] -> [B, C].
+
+    Without x of concept y, mu_y moves by -d / (n_y - 1) and Sigma by -c d d^T, with d = x - mu_y and
+    c = n_y / (n_y - 1) / N; the inverse follows by Sherman and Morrison. (m, N and the ridge are kept.)
+    """
+    many = jnp.maximum(memory.count[target], 2)[:, None]
+    here = jax.nn.one_hot(target, memory.count.size) / (many - 1)
+    means_C, readout = centred_means(memory), memory.readout
+    x = features - _centre(memory)
+    d = features - means(memory)[target]
+    z = jax.scipy.linalg.cho_solve(_factor(memory), d.T).T
+    dz, xz = (d * z).sum(1, keepdims=True), (x * z).sum(1, keepdims=True)
+    c = many / (many - 1) / jnp.maximum(memory.count.sum(), 2)
+    gain = c / jnp.maximum(1 - c * dz, 0.01)
+    toward = d @ readout.T - here * dz
+    linear = x @ readout.T - here * xz + gain * xz * toward
+    square = (means_C * readout).sum(1) - 2 * here * (d @ readout.T) + here**2 * dz + gain * toward**2
+    return linear - 0.5 * square

@@ -9,7 +9,7 @@ from dellm_jax.memory import semantic
 from dellm_jax.rest.judge import held_out_responses
 from dellm_jax.types import CONCEPTS, Array, Dellm, Mind, Report, Stage
 
-PRIOR = 0.02
+PRIOR = 0.002
 
 
 def consolidate() -> Stage:
@@ -37,7 +37,7 @@ def _fit_trust(mind: Mind, state: Dellm) -> dict[str, Array]:
 
     Concave in w: a few damped Newton steps. Source: logarithmic opinion pools (Genest & Zidek, 1986).
     """
-    responses, target, weights = held_out_responses(mind, state)
+    responses, target, weights = held_out_responses(mind, state, left_out=True)
     experts = list(state.hyper["trust"])
     born = state.homeostasis[CONCEPTS]["active"] > 0
     log_p = jnp.stack(

@@ -7,24 +7,31 @@ import jax
 import jax.numpy as jnp
 
 from dellm_jax import experience as experiences
-from dellm_jax.memory import episodic
+from dellm_jax.memory import episodic, semantic
 from dellm_jax.mind import respond_to
 from dellm_jax.types import Array, Dellm, Mind, Response
 
 EPISODES = 512
 
 
-def held_out_responses(mind: Mind, state: Dellm) -> tuple[list[Response], Array, Array]:
+def held_out_responses(mind: Mind, state: Dellm, left_out: bool = False) -> tuple[list[Response], Array, Array]:
     """Responses to the held-out episodes through each sense alone, their concepts [B] and weights [S, B].
 
-    One sense at a time, because a written word beside a picture would answer for it.
+    One sense at a time, because a written word beside a picture would answer for it. Semantic memory has observed these
+    episodes too; with `left_out` it answers as if it had not.
     """
+
+    def recognise(known: semantic.Semantic, features: Array) -> Array:
+        if left_out:
+            return semantic.log_evidence_left_out(known, features, recalled.target)
+        return semantic.log_evidence(known, features)
+
     recalled = episodic.held_out(state.memory.episodic, EPISODES)
     percepts = experiences.decode(state.architecture, recalled)
     responses, weights = [], []
     for sense, values in percepts.values.items():
         there = percepts.presence.get(sense, jnp.ones_like(recalled.weight))
-        responses.append(respond_to(mind, state, experiences.Percepts({sense: values}, {})))
+        responses.append(respond_to(mind, state, experiences.Percepts({sense: values}, {}), recognise))
         weights.append(there * recalled.weight)
     return responses, recalled.target, jnp.stack(weights)
 
