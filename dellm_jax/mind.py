@@ -58,7 +58,8 @@ def create(mind: Mind, architecture: Architecture, key: Array) -> Dellm:
 @partial(jax.jit, static_argnums=0)
 def respond(mind: Mind, state: Dellm, experience: Experience) -> Response:
     """What it thinks of a batch of raw senses [B, ...]; changes nothing. Targets are not looked at."""
-    return respond_to(mind, state, experiences.perceive(state.architecture, experience))
+    percepts, *_ = experiences.perceive(state.architecture, experience)
+    return respond_to(mind, state, percepts)
 
 
 def respond_to(
@@ -97,7 +98,7 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
     key, for_recall, for_senses, for_write = jax.random.split(state.key, 4)
     valid = batch.weight > 0
     homeostasis = _name_concepts(state.homeostasis, target, valid)
-    percepts = experiences.perceive(architecture, batch)
+    percepts, codes, present = experiences.perceive(architecture, batch)
     mixed, labels, weight, lived = percepts, target, batch.weight, jnp.ones_like(batch.weight)
     if mind.rehearse:
         recalled = episodic.recall(state.memory.episodic, for_recall, mind.rehearse)
@@ -110,7 +111,6 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
         mind, architecture, state.params, homeostasis, state.learner, mind.rule, mixed, labels, weight, lived
     )
     correct = (thought.logits[: target.size].argmax(1) == target) & valid
-    codes, present = experiences.encode(architecture, batch)
     lived_many = valid.sum(dtype=jnp.int32)
     clock = state.clock
     after = state.replace(

@@ -35,10 +35,12 @@ def take(mind: Mind, state: Dellm, axis: str, index: Sequence[int], fill: Fill =
     """
     index = np.asarray(index, np.int64)
     size = _size(state, axis)
-    if index.ndim != 1 or index.size == 0 or index.min() < -1 or index.max() >= size:
-        raise SurgeryError(f"axis {axis!r} has positions 0 to {size - 1} (-1 = newborn); the index asked for {index}")
-    if axis == CONCEPTS and not np.array_equal(index[:size], np.arange(size)):
-        raise SurgeryError("concepts can only be appended: memories are filed under their numbers")
+    wrong = index[(index < -1) | (index >= size)].tolist()
+    if index.ndim != 1 or index.size == 0 or wrong:
+        asked = wrong or f"an index of shape {index.shape}"
+        raise SurgeryError(f"axis {axis!r} has positions 0 to {size - 1} (-1 = newborn), not {asked}")
+    if axis == CONCEPTS:
+        _check_appended(state, index)
     named = axes.names(mind, state)
 
     def relaid(path: str, leaf: Any) -> Any:
@@ -51,6 +53,20 @@ def take(mind: Mind, state: Dellm, axis: str, index: Sequence[int], fill: Fill =
     after = map_named(relaid, state).replace(architecture=state.architecture.resized(axis, index.size))
     after = after.replace(learner=_follow_names(mind, after, {p.removeprefix("learner/"): n for p, n in named.items()}))
     return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, after)
+
+
+def _check_appended(state: Dellm, index: np.ndarray) -> None:
+    size, room = state.architecture.concepts, next(iter(state.memory.episodic.codes.values())).shape[0]
+    if not np.array_equal(index[:size], np.arange(size)) or (index[size:] >= 0).any():
+        raise SurgeryError(
+            f"axis {CONCEPTS!r} can only be appended to, because memories are filed under their numbers: "
+            f"keep 0 to {size - 1} in order, then -1 for each new one"
+        )
+    if index.size > room:
+        raise SurgeryError(
+            f"axis {CONCEPTS!r}: {index.size} concepts do not fit the {room} episodes that memory holds; "
+            f"raise architecture.episodic_bytes"
+        )
 
 
 def _take(leaf: np.ndarray, index: np.ndarray, along: int, fill: Any) -> np.ndarray:
@@ -103,15 +119,15 @@ def _follow_names(mind: Mind, state: Dellm, before: dict[str, axes.Names]) -> An
             ):
                 return value
         raise SurgeryError(
-            f"optimizer leaf {path!r} has shape {leaf.shape} but the rule expects {form.shape} for the new body; "
-            f"its axes {before.get(path)} do not lead there"
+            f"optimizer leaf {path!r} has shape {leaf.shape} but the rule expects {form.shape} for the new body, and "
+            f"no leaf has the axes {wanted[path]}; use a rule whose form does not depend on sizes"
         )
 
     return map_named(settle, state.learner, expected)
 
 
 def resize(mind: Mind, state: Dellm, axis: str, capacity: int) -> Dellm:
-    """Another capacity: silent positions are added at the end, or dropped wherever they are (living ones keep order)."""
+    """Another capacity: silent positions are added at the end or dropped wherever they are; the living keep order."""
     size = _size(state, axis)
     living = np.flatnonzero(np.asarray(_homeostasis(state, axis)["active"]) > 0)
     if capacity >= size:
@@ -124,8 +140,8 @@ def resize(mind: Mind, state: Dellm, axis: str, capacity: int) -> Dellm:
 
 def silence(mind: Mind, state: Dellm, axis: str, positions: Sequence[int]) -> Dellm:
     """Death inside the capacity: the units become zero in body and learner, as if never born."""
+    positions = _positions(state, axis, positions)
     named = axes.names(mind, state)
-    positions = np.asarray(positions, np.int64)
 
     def quiet(path: str, leaf: Any) -> Any:
         if axis not in named[path] or path.startswith("memory"):
@@ -144,8 +160,8 @@ def awaken(mind: Mind, state: Dellm, axis: str, positions: Sequence[int], key: A
     is kept. Their threshold is the median of the living, their firing rate the mean. With `warm`, second moments start
     at the mean of the living, which spares newborns Adam's first steps of up to 6.5 times the learning rate.
     """
+    positions = _positions(state, axis, positions)
     named = axes.names(mind, state)
-    positions = np.asarray(positions, np.int64)
     alive = np.asarray(_homeostasis(state, axis)["active"]) > 0
     if alive[positions].any():
         raise SurgeryError(f"axis {axis!r}: positions {positions[alive[positions]].tolist()} are alive already")
@@ -176,7 +192,7 @@ def _newborn(
     parts = path.split("/")
     living = np.compress(alive, leaf, axis=along)
     if parts[0] == "learner":
-        if warm and SECOND_MOMENTS & set(parts) and living.size:
+        if warm and SECOND_MOMENTS & set(parts[:-2]) and living.size:  # the last two are assembly and weight
             return living.mean(along, keepdims=True)
         return 0.0
     if parts[-1] == "active":
@@ -190,8 +206,8 @@ def _newborn(
         return 0.0
     fan_in = _living_inputs(state, node)
     scale = (2.0 / sum(fan_in.values())) ** 0.5 if parts[-1].startswith("from_") else (1.0 / max(alive.sum(), 1)) ** 0.5
-    shape = [n if i != along else positions.size for i, n in enumerate(leaf.shape)]
-    draw = np.asarray(jax.random.normal(named_key(key, path), shape)) * scale
+    # Drawn for the whole capacity, so that another number of births compiles nothing.
+    draw = scale * np.asarray(jax.random.normal(named_key(key, path), leaf.shape)).take(positions, along)
     other = _living_mask(state, parts[-1].split("_", 1)[1])
     return draw * (other[:, None] if along == 1 else other[None, :])
 
@@ -209,6 +225,14 @@ def _living_inputs(state: Dellm, node: str) -> dict[str, float]:
 def _homeostasis(state: Dellm, axis: str) -> Any:
     _size(state, axis)
     return state.homeostasis[axis.removesuffix(".units")]
+
+
+def _positions(state: Dellm, axis: str, positions: Sequence[int]) -> np.ndarray:
+    positions, size = np.asarray(positions, np.int64), _size(state, axis)
+    wrong = positions[(positions < 0) | (positions >= size)].tolist()
+    if wrong:
+        raise SurgeryError(f"axis {axis!r} has positions 0 to {size - 1}, not {wrong}")
+    return positions
 
 
 def _size(state: Dellm, axis: str) -> int:

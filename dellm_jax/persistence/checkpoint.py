@@ -51,7 +51,10 @@ class Checkpoints:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._manager.close()
+        try:
+            self._manager.close()
+        except Exception as error:
+            raise fault(self.folder, "checkpoints on disk", named(error), CHECK_DISK) from error
 
     def save(self, step: int, state: Dellm, extra: dict[str, Any] | None = None) -> None:
         """Begin to save and return; the state may be donated at once. `extra`: JSON, e.g. the stream's cursor.

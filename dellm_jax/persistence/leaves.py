@@ -27,9 +27,9 @@ def on_host(state: Dellm) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     }
     data = {path: jax.random.key_data(leaf) if path in keys else leaf for path, leaf in leaves.items()}
-    # Copies, because on a CPU the host's view is the buffer itself, which `awake` is given to overwrite; and by
-    # `np.array`, because `np.ascontiguousarray` makes a vector of a scalar.
-    return {path: np.asarray(leaf) for path, leaf in jax.device_get(data).items()}, keys
+    # Copies, because a host view of a CPU buffer would keep `awake` from reusing it in place while the view is written;
+    # and by `np.array`, because `np.ascontiguousarray` makes a vector of a scalar.
+    return {path: np.array(leaf, order="C") for path, leaf in jax.device_get(data).items()}, keys
 
 
 def refuse_unsound(where: Any, arrays: dict[str, np.ndarray]) -> None:

@@ -60,7 +60,7 @@ def lived(mind, architecture, seed, alive=None):
     named = axes.names(mind, state)
 
     def content(path, leaf):
-        part, *_, last = path.split("/")
+        part, last = path.split("/")[0], path.split("/")[-1]
         if part not in ("params", "homeostasis", "learner"):
             return leaf
         if not np.issubdtype(leaf.dtype, np.floating):
@@ -69,7 +69,7 @@ def lived(mind, architecture, seed, alive=None):
         value = np.ones(leaf.shape) if last == "active" else spread
         for along, axis in enumerate(named[path]):
             if axis in masks:
-                value = value * np.expand_dims(masks[axis], [i for i in range(leaf.ndim) if i != along])
+                value = np.where(np.expand_dims(masks[axis], [i for i in range(leaf.ndim) if i != along]), value, 0)
         return value.astype(leaf.dtype)
 
     return jax.tree.map(jax.numpy.asarray, map_named(content, state))

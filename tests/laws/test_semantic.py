@@ -1,4 +1,6 @@
-"""Laws of semantic memory: packed sums equal dense ones, order and grouping do not matter, the readout is textbook LDA."""
+"""Laws of semantic memory: packed sums equal dense ones, order and grouping do not matter, the readout is LDA."""
+
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +14,11 @@ from dellm_jax.memory import semantic, symmetric
 FEATURES, CONCEPTS, CHUNK = 12, 4, 8
 NONE = jnp.zeros((0, 0, 0, 0))
 observe, solve, log_evidence = jax.jit(semantic.observe), jax.jit(semantic.solve), jax.jit(semantic.log_evidence)
-follow = jax.jit(semantic.follow, static_argnums=1)
+follow = jax.jit(semantic.follow)  # the number of steps is traced, so that it compiles once
 
 
 def observations(seed: int = 0, many: int = 96) -> tuple[np.ndarray, np.ndarray]:
-    """Correlated features [many, FEATURES] around a mean of their own, and concepts [many] of which the last never comes."""
+    """Correlated features [many, FEATURES] and concepts [many], each with a mean of its own; the last never comes."""
     generator = np.random.default_rng(seed)
     target = generator.integers(0, CONCEPTS - 1, many).astype(np.int32)
     mix = generator.normal(size=(FEATURES, FEATURES)) / FEATURES**0.5
@@ -44,11 +46,9 @@ def statistics(features: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np
     return means, rest.T @ rest / len(target)
 
 
-def ridge(features: np.ndarray, target: np.ndarray) -> float:
-    """clip(0.03 n / N, 1e-3, 0.1) tr(Sigma) / n + 1e-3 mean power + 1e-9, as the docstring has it."""
-    _, covariance = statistics(features, target)
-    share = np.clip(0.03 * features.shape[1] / len(target), 1e-3, 0.1)
-    return share * np.diag(covariance).mean() + 1e-3 * (features.astype(np.float64) ** 2).mean() + 1e-9
+def regular(memory: semantic.Semantic, features: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Sigma + ridge I."""
+    return statistics(features, target)[1] + float(semantic.ridge(memory)) * np.eye(FEATURES)
 
 
 def close(actual, expected, tolerance: float = 1e-4) -> None:
@@ -56,20 +56,25 @@ def close(actual, expected, tolerance: float = 1e-4) -> None:
     np.testing.assert_allclose(actual, expected, atol=tolerance * max(np.abs(expected).max(), 1e-6), rtol=0)
 
 
-@given(
-    size=st.sampled_from([1, 2, 6, 7, 11, 15, 16, 22]), rows=st.integers(1, 3), seed=st.integers(0, 99)
-)  # one block, eight blocks, primes, and sizes that eight does not divide
-@settings(max_examples=12, deadline=None)
-def test_packed_symmetric_matrices_equal_dense_ones(size, rows, seed):
-    """S + X^T X, S V, diag S and S itself agree with numpy; the packed form holds each block pair once."""
-    generator = np.random.default_rng(seed)
-    one, two = generator.normal(size=(2, rows, size)).astype(np.float32)
-    columns = generator.normal(size=(size, 2)).astype(np.float32)
+@jax.jit
+def packed_algebra(one: jax.Array, two: jax.Array, columns: jax.Array) -> tuple[jax.Array, ...]:
+    """S = X^T X of rows that come in two parts: S packed and dense, S V, diag S."""
+    size = one.shape[1]
     packed = symmetric.add_gram(symmetric.add_gram(symmetric.zeros(size), one), two)
-    dense = one.T @ one + two.T @ two
-    np.testing.assert_allclose(symmetric.dense(packed, size), dense, atol=1e-4)
-    np.testing.assert_allclose(symmetric.product(packed, columns), dense @ columns, atol=1e-3)
-    np.testing.assert_allclose(symmetric.diagonal(packed, size), np.diag(dense), atol=1e-4)
+    return packed, symmetric.dense(packed, size), symmetric.product(packed, columns), symmetric.diagonal(packed, size)
+
+
+@given(size=st.sampled_from([1, 6, 8, 11, 15, 22]), seed=st.integers(0, 99))  # whole, in eight, prime, in five, in two
+@settings(max_examples=12, deadline=None)
+def test_packed_symmetric_matrices_equal_dense_ones(size, seed):
+    """S + X^T X, S V, diag S and S itself agree with numpy; the packed form holds each pair of blocks once."""
+    generator = np.random.default_rng(seed)
+    one, two, columns = (generator.normal(size=shape).astype(np.float32) for shape in ((2, size), (3, size), (size, 2)))
+    packed, dense, product, diagonal = packed_algebra(one, two, columns)
+    expected = one.T @ one + two.T @ two
+    np.testing.assert_allclose(dense, expected, atol=1e-4)
+    np.testing.assert_allclose(product, expected @ columns, atol=1e-3)
+    np.testing.assert_allclose(diagonal, np.diag(expected), atol=1e-4)
     blocks = symmetric.block_count(size)
     assert size % blocks == 0 and blocks <= 8 and packed.size == size**2 * (blocks + 1) / (2 * blocks)
 
@@ -77,7 +82,7 @@ def test_packed_symmetric_matrices_equal_dense_ones(size, rows, seed):
 def test_streaming_equals_batch():
     """Counts, totals and the Gram matrix of a stream are the sums over all of it."""
     features, target = observations()
-    memory = semantic.absorb(stream(features, target, 5))
+    memory = semantic.absorb(stream(features, target, 6))
     named = np.eye(CONCEPTS)[target]
     close(memory.count, named.sum(0))
     close(memory.total, named.T @ features)
@@ -85,11 +90,11 @@ def test_streaming_equals_batch():
     assert int(memory.fill) == 0 and not np.asarray(memory.pending).any()
 
 
-@pytest.mark.parametrize("batch", [1, 5, 8])
+@pytest.mark.parametrize("batch", [1, 8])
 def test_order_and_grouping_do_not_matter(batch):
     """After a solve any permutation of the stream in any batches gives the same readout and the same evidence."""
     features, target = observations()
-    reference = solve(stream(features, target, 3))
+    reference = solve(stream(features, target, 6))
     order = np.random.default_rng(batch).permutation(len(target))
     if batch == 8:
         order = np.argsort(target, kind="stable")  # the hardest order: concept after concept
@@ -105,7 +110,7 @@ def test_weight_zero_rows_leave_no_trace():
     noisy = np.where(weight[:, None] > 0, features, 1e3).astype(np.float32)
     seen, reference = (
         solve(stream(noisy, target, 6, weight)),
-        solve(stream(features[weight > 0], target[weight > 0], 4)),
+        solve(stream(features[weight > 0], target[weight > 0], 8)),
     )
     close(seen.count, reference.count)
     close(seen.total, reference.total)
@@ -115,35 +120,50 @@ def test_weight_zero_rows_leave_no_trace():
 def test_solve_is_the_textbook_readout():
     """W = (Sigma + ridge I)^-1 (mu_c - m), zero for a concept that never came."""
     features, target = observations()
-    means, covariance = statistics(features, target)
-    regular = covariance + ridge(features, target) * np.eye(FEATURES)
-    expected = np.linalg.solve(regular, (means - features.astype(np.float64).mean(0)).T).T
-    expected[CONCEPTS - 1] = 0
     memory = solve(stream(features, target, 6))
-    close(memory.readout, expected, 1e-3)
-    assert not np.asarray(memory.readout)[CONCEPTS - 1].any()
+    centred = statistics(features, target)[0] - features.astype(np.float64).mean(0)
+    expected = np.linalg.solve(regular(memory, features, target), centred.T).T
+    close(memory.readout[:3], expected[:3], 1e-3)
+    assert not np.asarray(memory.readout)[3].any()
+
+
+def test_the_ridge_follows_the_units_and_the_number_of_experiences():
+    """ridge(s x) = s^2 ridge(x); it falls as experiences come, to a floor, and is positive without any variance."""
+    features, target = observations(many=24)
+    ridges = [float(semantic.ridge(solve(stream(s * features, target, 6)))) for s in (1, 3)]
+    assert ridges[1] == pytest.approx(9 * ridges[0], rel=1e-3)
+    repeated = [
+        float(semantic.ridge(solve(stream(np.tile(features, (n, 1)), np.tile(target, n), 8)))) for n in (1, 2, 8)
+    ]
+    assert repeated[0] > repeated[1] > repeated[2] > 1e-4 * features.var()
+    constant = np.full((24, FEATURES), 2.0, np.float32)
+    assert float(semantic.ridge(solve(stream(constant, target, 6)))) == pytest.approx(1e-3 * 4, rel=1e-2)
 
 
 def test_evidence_is_the_gaussian_discriminant():
     """Differences between concepts equal those of -1/2 (x - mu_c)^T (Sigma + ridge I)^-1 (x - mu_c)."""
     features, target = observations()
-    means, covariance = statistics(features, target)
-    precision = np.linalg.inv(covariance + ridge(features, target) * np.eye(FEATURES))
-    rest = features[:, None, :] - means[None, :3]
+    memory = solve(stream(features, target, 6))
+    precision = np.linalg.inv(regular(memory, features, target))
+    rest = features[:, None, :] - statistics(features, target)[0][None, :3]
     expected = -0.5 * np.einsum("bcn,nm,bcm->bc", rest, precision, rest)
-    evidence = np.asarray(log_evidence(solve(stream(features, target, 6)), features))[:, :3]
+    evidence = np.asarray(log_evidence(memory, features))[:, :3]
     close(evidence - evidence[:, :1], expected - expected[:, :1], 1e-3)
     assert (evidence.argmax(1) == target).mean() > 0.95
 
 
 def test_following_arrives_where_solving_does():
-    """Conjugate gradients from any start reach the solve; n steps suffice, and each few come closer."""
+    """Conjugate gradients: |W_k - W|_A falls with every step from any start, and about n steps reach the solve."""
     features, target = observations()
     exact = solve(stream(features, target, 6))
-    start = exact.replace(readout=jax.random.normal(jax.random.key(0), exact.readout.shape))
-    away = [np.abs(follow(start, steps).readout - exact.readout).max() for steps in (0, 4, 8, 16)]
-    assert away[0] > 10 * away[1] > 10 * away[2] and away[3] < 1e-3 * np.abs(exact.readout).max(), away
-    close(follow(exact, 4).readout, exact.readout, 1e-3)
+    operator = regular(exact, features, target)
+    start, away = exact.replace(readout=jax.random.normal(jax.random.key(0), exact.readout.shape)), []
+    for steps in (0, 3, 6, 9, 2 * FEATURES):
+        rest = np.asarray(follow(start, steps).readout - exact.readout)[:3]
+        away.append(float(np.einsum("cn,nm,cm->", rest, operator, rest)) ** 0.5)
+    assert all(late < 0.9 * early for early, late in pairwise(away)), away
+    assert away[-1] < 1e-3 * away[0], away
+    close(follow(exact, 3).readout, exact.readout, 1e-3)
 
 
 def test_a_new_concept_is_known_after_the_next_flush():
@@ -155,10 +175,10 @@ def test_a_new_concept_is_known_after_the_next_flush():
     memory = stream(old, np.zeros(40, np.int32), 4)
     for start in (0, 4):
         memory = observe(memory, new[start : start + 4], np.full(4, 2, np.int32), np.ones(4, np.float32))
-    before = log_evidence(memory, new)[:, 2] - log_evidence(memory, new)[:, 0]
+    before = log_evidence(memory, new)
     memory = observe(memory, old[:4], np.zeros(4, np.int32), np.ones(4, np.float32))  # does not fit: this is the flush
     after = log_evidence(memory, np.concatenate([old, new]))
-    assert not (np.asarray(before) > 0).any(), "nothing is known of it before"
+    assert not np.asarray(before)[:, 2].any(), "nothing speaks for it or against it before"
     assert (np.asarray(after)[:40, 0] > np.asarray(after)[:40, 2]).all()
     assert (np.asarray(after)[40:, 2] > np.asarray(after)[40:, 0]).all()
 

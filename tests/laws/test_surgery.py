@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from small_lives import IMAGE, TEXT, arrays, assert_same, body, experiences, laws, live_step, lived, train
 
@@ -33,7 +33,7 @@ LEARNERS = {
     "adafactor": laws(optax.adafactor(1e-2, min_dim_size_to_factor=4, momentum=0.9)),
 }
 every_learner = pytest.mark.parametrize("learner", LEARNERS)
-few = settings(max_examples=5, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=5, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
 seeds = st.integers(0, 2**16)
 alive = st.sets(st.integers(0, 7), min_size=1, max_size=7)
 five = st.sets(st.integers(0, 7), min_size=5, max_size=5)
@@ -361,6 +361,7 @@ ERRORS = {
     "unknown axis to silence": (lambda m, s: surgery.silence(m, s, "sight.units", [7]), "sight.units"),
     "an input to silence": (lambda m, s: surgery.silence(m, s, "image.inputs", [0]), "image.inputs"),
     "take past the end": (lambda m, s: surgery.take(m, s, VISION, [0, 8]), VISION),
+    "take far past the end": (lambda m, s: surgery.take(m, s, VISION, range(100)), VISION),
     "take before the newborn": (lambda m, s: surgery.take(m, s, VISION, [0, -2]), VISION),
     "take nothing": (lambda m, s: surgery.take(m, s, VISION, []), VISION),
     "awaken past the end": (lambda m, s: surgery.awaken(m, s, VISION, [8], s.key), VISION),

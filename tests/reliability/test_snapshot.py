@@ -30,7 +30,9 @@ def lives() -> dict[str, Dellm]:
 @pytest.mark.parametrize("age", ["born", "lived", "grown"])
 def test_a_life_comes_back_bit_for_bit(age: str, lives: dict[str, Dellm], tmp_path: Path) -> None:
     path = save(tmp_path / "deep" / "life.safetensors", MIND, lives[age])
-    assert same(load(path, newborn), lives[age])
+    loaded = load(path, newborn)
+    assert same(loaded, lives[age])
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(loaded))
     assert read_architecture(path) == lives[age].architecture
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
