@@ -52,7 +52,8 @@ def live(
 
     The state passed in is donated: keep the one that is yielded. Before the first stretch, and before the end of each
     night, the awake step is compiled, and `compilations` of an awake report counts what compiled all the same.
-    Silence is the time the stream takes to bring the next stretch. Raises ExperienceError before anything is learned
+    Silence is the time the stream takes to bring the next stretch; a stream that ends leaves silence for ever, so a life
+    that rests by inactivity rests a last time. Raises ExperienceError before anything is learned
     from a stretch that is not fit to be lived.
     """
     waited = clock()
@@ -74,6 +75,9 @@ def live(
             state, report = _night(mind, state, schedule, stretch)
             yield "rest", state, report
         waited = clock()
+    if prepared and schedule.inactivity_s > 0 and int(state.clock.since_rest) > 0:
+        state, report = _night(mind, state, schedule, stretch)
+        yield "rest", state, report
 
 
 def _night(mind: Mind, state: Dellm, schedule: Schedule, stretch: Experience) -> tuple[Dellm, Report]:

@@ -18,10 +18,11 @@ from dellm_jax.types import CONCEPTS, Architecture, Array, Clock, Dellm, Experie
 
 Recognise = Callable[[semantic.Semantic, Array], Array]
 
-THRESHOLD_SPEED = 1e-3
+THRESHOLD_SPEED = 1e-4
 FIRING_TARGET = 0.15
 
 
+@partial(jax.jit, static_argnums=(0, 1))
 def create(mind: Mind, architecture: Architecture, key: Array) -> Dellm:
     """A newborn life: body, learner, empty memories. The same key gives the same life, bit for bit."""
     module = mind.module(architecture)
@@ -58,8 +59,7 @@ def create(mind: Mind, architecture: Architecture, key: Array) -> Dellm:
 @partial(jax.jit, static_argnums=0)
 def respond(mind: Mind, state: Dellm, experience: Experience) -> Response:
     """What it thinks of a batch of raw senses [B, ...]; changes nothing. Targets are not looked at."""
-    percepts, *_ = experiences.perceive(state.architecture, experience)
-    return respond_to(mind, state, percepts)
+    return respond_to(mind, state, experiences.perceive(state.architecture, experience))
 
 
 def respond_to(
@@ -98,17 +98,19 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
     key, for_recall, for_senses, for_write = jax.random.split(state.key, 4)
     valid = batch.weight > 0
     homeostasis = _name_concepts(state.homeostasis, target, valid)
-    percepts, codes, present = experiences.perceive(architecture, batch)
-    mixed, labels, weight, lived = percepts, target, batch.weight, jnp.ones_like(batch.weight)
+    codes, present = experiences.encode(architecture, batch)
+    mixed, bits, labels, weight, lived = codes, present, target, batch.weight, jnp.ones_like(batch.weight)
     if mind.rehearse:
         recalled = episodic.recall(state.memory.episodic, for_recall, mind.rehearse)
-        mixed = experiences.join(architecture, percepts, experiences.decode(architecture, recalled))
+        mixed = {sense: jnp.concatenate([code, recalled.codes[sense]]) for sense, code in codes.items()}
+        bits = jnp.concatenate([present, recalled.present])
         labels = jnp.concatenate([target, recalled.target])
         weight = jnp.concatenate([batch.weight, recalled.weight])
         lived = jnp.concatenate([lived, jnp.zeros_like(recalled.weight)])
-    mixed = experiences.drop_senses(jax.random.uniform(for_senses, labels.shape), mixed)
+    percepts = experiences.decode(architecture, mixed, bits)
+    heard = experiences.drop_senses(jax.random.uniform(for_senses, labels.shape), percepts)
     params, learner, loss, thought = learn(
-        mind, architecture, state.params, homeostasis, state.learner, mind.rule, mixed, labels, weight, lived
+        mind, architecture, state.params, homeostasis, state.learner, mind.rule, heard, labels, weight, lived
     )
     correct = (thought.logits[: target.size].argmax(1) == target) & valid
     lived_many = valid.sum(dtype=jnp.int32)
@@ -121,7 +123,7 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
         learner=learner,
         memory=Memory(
             episodic=episodic.write(state.memory.episodic, codes, present, target, valid, for_write),
-            semantic=_observe(state, percepts, target, valid),
+            semantic=_observe(state, batch, percepts, valid),
         ),
         key=key,
         clock=clock.replace(
@@ -167,8 +169,11 @@ def learn(
         bottom_up, values = mind.error(
             module, variables, thought, lambda logits: mind.loss(logits, target, weight, lived) * target.size
         )
-    error = Errors(top_down(module, variables, thought), bottom_up, values)
-    updates, learner = rule.update(slope, learner, params, activity=thought, error=error)
+    # An example counts by its weight at both ends of a synapse, so that local rules learn the same weighted mean.
+    share = jnp.sqrt(weight * weight.size / jnp.maximum(weight.sum(), 1e-6))[:, None]
+    felt = thought.replace(values={node: value * share for node, value in thought.values.items()})
+    error = Errors(top_down(module, variables, felt), bottom_up, values)
+    updates, learner = rule.update(slope, learner, params, activity=felt, error=error)
     return optax.apply_updates(params, updates), learner, loss, thought
 
 
@@ -179,11 +184,14 @@ def _name_concepts(homeostasis: Any, target: Array, valid: Array) -> Any:
     return dict(homeostasis) | {CONCEPTS: concepts | {"active": active}}
 
 
-def _observe(state: Dellm, percepts: experiences.Percepts, target: Array, valid: Array) -> dict[str, semantic.Semantic]:
+def _observe(
+    state: Dellm, batch: Experience, percepts: experiences.Percepts, valid: Array
+) -> dict[str, semantic.Semantic]:
+    """Semantic memory of every sense that took part observes the lived part of the percepts, which comes first."""
     after = dict(state.memory.semantic)
     for sense in state.architecture.senses:
-        if sense.name in after and sense.name in percepts.values:
+        if sense.name in after and sense.name in batch.senses:
             known = after[sense.name]
-            features = sense.expand(known.filters, percepts.values[sense.name])
-            after[sense.name] = semantic.observe(known, features, target, valid.astype(jnp.float32))
+            features = sense.expand(known.filters, percepts.values[sense.name][: batch.target.size])
+            after[sense.name] = semantic.observe(known, features, batch.target, valid.astype(jnp.float32))
     return after

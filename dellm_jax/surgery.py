@@ -206,8 +206,10 @@ def _newborn(
         return 0.0
     fan_in = _living_inputs(state, node)
     scale = (2.0 / sum(fan_in.values())) ** 0.5 if parts[-1].startswith("from_") else (1.0 / max(alive.sum(), 1)) ** 0.5
-    # Drawn for the whole capacity, so that another number of births compiles nothing.
-    draw = scale * np.asarray(jax.random.normal(named_key(key, path), leaf.shape)).take(positions, along)
+    # Drawn in numpy: jax would compile a program for every number of births.
+    seed = np.asarray(jax.random.key_data(named_key(key, path)))
+    shape = [positions.size if i == along else size for i, size in enumerate(leaf.shape)]
+    draw = scale * np.random.default_rng(seed).standard_normal(shape, np.float32)
     other = _living_mask(state, parts[-1].split("_", 1)[1])
     return draw * (other[:, None] if along == 1 else other[None, :])
 

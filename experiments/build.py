@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import optax
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -23,10 +24,14 @@ def corpus(config: DictConfig) -> Corpus:
     return whole._replace(train=select(whole.train, senses), test=select(whole.test, list(config.stream.query)))
 
 
-def architecture(config: DictConfig, concepts: int, semantic: bool = True) -> Architecture:
-    """One sensory assembly a sense, one association assembly over them, room for the concepts."""
+def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> Architecture:
+    """One sensory assembly a sense, one association assembly over them, room for the concepts.
+
+    A body that need not remember has no semantic memory, and perceives at the full resolution of its senses.
+    """
     size = config.size
     senses = tuple(instantiate(config.stream[sense]) for sense in config.stream.senses)
+    senses = senses if remembers else tuple(sense.sharpest() for sense in senses)
     sensory = tuple(
         Assembly(ASSEMBLY_OF[sense.name], (sense.name,), size.units, max_units=size.max_units) for sense in senses
     )
@@ -37,7 +42,7 @@ def architecture(config: DictConfig, concepts: int, semantic: bool = True) -> Ar
         concepts=CONCEPT_QUANTUM * -(-concepts // CONCEPT_QUANTUM),
         quantum=size.quantum,
         episodic_bytes=size.episodic_bytes,
-        semantic=semantic and config.semantic,
+        semantic=remembers and config.semantic,
         semantic_chunk=max(config.semantic_chunk, config.cycle.batch),
         feedback=config.feedback,
     )
@@ -53,6 +58,11 @@ def mind(config: DictConfig) -> Mind:
         rehearse=config.cycle.rehearse,
         error=instantiate(learning.error) if learning.error else None,
     )
+
+
+def rule(config: DictConfig) -> optax.GradientTransformationExtraArgs:
+    """A learning rule by itself."""
+    return instantiate(config)
 
 
 def schedule(config: DictConfig) -> Schedule:
@@ -72,4 +82,6 @@ def mirror(config: DictConfig, folder: str) -> Any:
     """What mirrors the run folder, or None."""
     if not config.log.mirror:
         return None
-    return instantiate(config.log.mirror, _partial_=True)(folder=folder, settings=OmegaConf.to_container(config, resolve=True))
+    return instantiate(config.log.mirror, _partial_=True)(
+        folder=folder, settings=OmegaConf.to_container(config, resolve=True)
+    )

@@ -10,7 +10,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dellm_jax.types import DellmError, SnapshotError
 
-
 Result = TypeVar("Result")
 
 

@@ -27,7 +27,7 @@ class Cycle:
     rest_every: int = 280
     pressure: float = 0.0
     full: int = 10_000
-    inactivity_s: float = 0.0
+    inactivity_s: float = 3600.0
     min_awake: int = 0
     night_steps: int = 300
     joint_epochs: int = 20
@@ -55,11 +55,11 @@ class Stream:
 
 @dataclass
 class Learning:
-    """The rules: what learns awake, what learns at night, what learns the feedback weights, and from which loss."""
+    """The rules: what learns awake, at night, and in joint training; the loss; errors for rules that ask for them."""
 
     awake: dict[str, Any] = field(default_factory=dict)
     night: dict[str, Any] = field(default_factory=dict)
-    feedback: dict[str, Any] = field(default_factory=dict)
+    joint: dict[str, Any] = field(default_factory=dict)
     loss: dict[str, Any] = field(default_factory=dict)
     error: dict[str, Any] | None = None
 

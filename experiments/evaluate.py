@@ -1,6 +1,6 @@
 """Reload a run's newest snapshot in this process and examine it again.
 
-    python -m experiments.evaluate run=outputs/2026-01-31/12-00-00
+python -m experiments.evaluate run=outputs/2026-01-31/12-00-00
 """
 
 import json
@@ -37,7 +37,11 @@ def evaluate(folder: Path, console: Console) -> float:
     for way in answers.right if life.memory.semantic else ("whole", "cortex"):
         table.add_row(way, *[f"{answers.accuracy(way, query):.2%}" for query in queries])
     console.print(table)
-    told = json.loads((folder / "summary.json").read_text())["final_accuracy"] if (folder / "summary.json").exists() else None
+    told = (
+        json.loads((folder / "summary.json").read_text())["final_accuracy"]
+        if (folder / "summary.json").exists()
+        else None
+    )
     accuracy = answers.accuracy()
     console.print(f"final accuracy {accuracy:.6f}" + (f", the run said {told:.6f}" if told is not None else ""))
     return accuracy

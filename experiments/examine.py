@@ -54,7 +54,7 @@ def examine(mind: Mind, state: Dellm, test: Split) -> Answers:
 @partial(jax.jit, static_argnums=0)
 def _named(mind: Mind, state: Dellm, batch: Experience, asked: Array) -> Array:
     """Concepts named [ways, queries, B]; `asked` [queries, senses] says which senses each query may use."""
-    percepts, *_ = experiences.perceive(state.architecture, batch)
+    percepts = experiences.perceive(state.architecture, batch)
 
     def ask(through: Array) -> Array:
         there = {

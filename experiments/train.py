@@ -45,12 +45,14 @@ def plans(config: DictConfig, corpus: Corpus) -> list[lives.Plan]:
     ]
     if config.baselines:
         plain = mind._replace(loss=cross_entropy, rehearse=0)
-        bare = build.architecture(config, concepts, semantic=False)
+        bare = build.architecture(config, concepts, remembers=False)
         everything = days.independent(corpus.train, cycle.joint_epochs, config.seed)
         every += [
             lives.Plan("awake_only", mind, body, lived_days, never, **common),
             lives.Plan("naive", plain, bare, lived_days, never, **common),
-            lives.Plan("joint", plain, bare, everything, never, **common),
+            lives.Plan(
+                "joint", plain._replace(rule=build.rule(config.learning.joint)), bare, everything, never, **common
+            ),
         ]
     return every
 

@@ -29,9 +29,7 @@ class Cortex(nn.Module):
             own = presence_of(assembly.forward, values, known)
             if own is not None:
                 known[node] = own
-        concepts = self.nodes[CONCEPTS]
-        drive = concepts.drive(values, known)
-        return Thought(jnp.where(concepts.active > 0, drive, UNBORN), values, known)
+        return Thought(self._logits(values, known), values, known)
 
     def predictions(self, values: dict[str, Array]) -> dict[str, dict[str, Array]]:
         """Top-down predictions {assembly: {source: [B, N_source]}} from the outputs of a thought."""
@@ -43,8 +41,13 @@ class Cortex(nn.Module):
 
     def drives(self, values: dict[str, Array], presence: dict[str, Array]) -> dict[str, Array]:
         """Output of every assembly and of the concepts given *fixed* values of its sources: predictive coding's mu."""
-        return {
+        mu = {
             node: assembly(values, presence)
             for node, assembly in self.nodes.items()
-            if any(source in values for source in assembly.forward)
+            if node != CONCEPTS and any(source in values for source in assembly.forward)
         }
+        return mu | {CONCEPTS: self._logits(values, presence)}
+
+    def _logits(self, values: dict[str, Array], presence: dict[str, Array]) -> Array:
+        concepts = self.nodes[CONCEPTS]
+        return jnp.where(concepts.active > 0, concepts.drive(values, presence), UNBORN)

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 
 from dellm_jax.memory import semantic
 from dellm_jax.rest.judge import held_out_responses
-from dellm_jax.types import CONCEPTS, Array, Dellm, Mind, Report, Stage
+from dellm_jax.types import CONCEPTS, Array, Dellm, Mind, Report, Response, Stage
 
 PRIOR = 0.002
+MOST_TRUST = 4.0
 
 
 def consolidate() -> Stage:
@@ -33,31 +34,35 @@ def _solve(state: Dellm) -> Dellm:
 
 @partial(jax.jit, static_argnums=0)
 def _fit_trust(mind: Mind, state: Dellm) -> dict[str, Array]:
-    """argmax_w of the held-out mean of log softmax(sum_e w_e log p_e)[target] - prior |w - 1|^2, w >= 0.
+    """argmin_w of the held-out mean of -sum_c q_c log softmax(sum_e w_e log p_e)[c] + prior |w - 1|^2, w >= 0.
 
-    Concave in w: a few damped Newton steps. Source: logarithmic opinion pools (Genest & Zidek, 1986).
+    q is the truth but for 1 / (n + 2) shared among the concepts: what n episodes, all answered rightly, still leave to
+    doubt (Laplace, 1814). Without it an expert that is right and far too sure of it is never brought to measure.
+    Convex in w: a few damped Newton steps. Source: logarithmic opinion pools (Genest & Zidek, 1986).
     """
     responses, target, weights = held_out_responses(mind, state, left_out=True)
     experts = list(state.hyper["trust"])
     born = state.homeostasis[CONCEPTS]["active"] > 0
-    log_p = jnp.stack(
-        [
-            jnp.stack(
-                [jnp.where(born, r.by[e], 0.0) if e in r.by else jnp.zeros_like(r.log_probability) for e in experts]
-            )
-            for r in responses
-        ]
-    )
-    many = jnp.maximum(weights.sum(), 1)
 
-    def worse(w: Array) -> Array:
-        pooled = jax.nn.log_softmax(jnp.where(born, jnp.einsum("e,sebc->sbc", w, log_p), -1e9))
-        own = jnp.take_along_axis(pooled, target[None, :, None], axis=2)[..., 0]
-        return -(own * weights).sum() / many + PRIOR * ((w - 1) ** 2).sum()
+    def evidence(response: Response) -> Array:
+        silent = jnp.zeros_like(response.log_probability)
+        return jnp.stack([jnp.where(born, response.by[e], 0.0) if e in response.by else silent for e in experts])
+
+    log_p = jnp.stack([evidence(response) for response in responses])
+    many = jnp.maximum(weights.sum(), 1)
+    doubt = 1 / (weights.sum(1) + 2)
+    truth = jax.nn.one_hot(target, born.size)
+    truth = truth + doubt[:, None, None] * (born / jnp.maximum(born.sum(), 1) - truth)
+
+    def surprise(w: Array) -> Array:
+        pooled = jnp.einsum("e,sebc->sbc", w, log_p)
+        pooled = pooled - jax.nn.logsumexp(jnp.where(born, pooled, -jnp.inf), axis=-1, keepdims=True)
+        missed = -(truth * jnp.where(born, pooled, 0.0)).sum(-1)
+        return (missed * weights).sum() / many + PRIOR * ((w - 1) ** 2).sum()
 
     def newton(_: int, w: Array) -> Array:
-        step = jnp.linalg.solve(jax.hessian(worse)(w) + 1e-4 * jnp.eye(len(experts)), jax.grad(worse)(w))
-        return jnp.maximum(w - jnp.clip(step, -0.3, 0.3), 0.0)
+        step = jnp.linalg.solve(jax.hessian(surprise)(w) + 1e-4 * jnp.eye(len(experts)), jax.grad(surprise)(w))
+        return jnp.clip(w - jnp.clip(step, -0.3, 0.3), 0.0, MOST_TRUST)
 
-    fitted = jax.lax.fori_loop(0, 25, newton, jnp.stack([state.hyper["trust"][e] for e in experts]))
+    fitted = jax.lax.fori_loop(0, 40, newton, jnp.ones(len(experts)))
     return dict(zip(experts, fitted, strict=True))

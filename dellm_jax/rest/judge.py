@@ -27,7 +27,7 @@ def held_out_responses(mind: Mind, state: Dellm, left_out: bool = False) -> tupl
         return semantic.log_evidence(known, features)
 
     recalled = episodic.held_out(state.memory.episodic, EPISODES)
-    percepts = experiences.decode(state.architecture, recalled)
+    percepts = experiences.decode(state.architecture, recalled.codes, recalled.present)
     responses, weights = [], []
     for sense, values in percepts.values.items():
         there = percepts.presence.get(sense, jnp.ones_like(recalled.weight))

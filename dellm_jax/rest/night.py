@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 
 from dellm_jax.rest.judge import judge, worse
 from dellm_jax.trees import finite, named_key
 from dellm_jax.types import Array, Dellm, Mind, Report, Stage
+
 
 def rest(mind: Mind, stages: Sequence[tuple[str, Stage]], state: Dellm, key: Array) -> tuple[Dellm, Report]:
     """Sleep through `stages` (name, stage) in order -> the woken state and a report with keys `<stage>/<what>`.

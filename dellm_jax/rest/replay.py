@@ -58,7 +58,7 @@ def _rehearse(
     def step(carry: tuple[Any, Any], key: Array) -> tuple[tuple[Any, Any], Array]:
         for_recall, for_view, for_senses = jax.random.split(key, 3)
         recalled = episodic.recall(state.memory.episodic, for_recall, batch)
-        percepts = experiences.decode(architecture, recalled)
+        percepts = experiences.decode(architecture, recalled.codes, recalled.present)
         seen = {
             sense.name: sense.augment(named_key(for_view, sense.name), percepts.values[sense.name])
             for sense in architecture.senses

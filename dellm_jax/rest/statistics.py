@@ -16,7 +16,7 @@ EPISODES = 512
 def activity(mind: Mind, state: Dellm, key: Array) -> tuple[dict[str, Array], Array]:
     """Outputs of every assembly on replayable episodes {assembly: [B, U]}, with their weights [B]."""
     recalled = episodic.recall(state.memory.episodic, key, EPISODES)
-    percepts = experiences.decode(state.architecture, recalled)
+    percepts = experiences.decode(state.architecture, recalled.codes, recalled.present)
     variables = {"params": state.params, "homeostasis": state.homeostasis}
     thought = mind.module(state.architecture).apply(variables, *percepts)
     return {a.name: thought.values[a.name] for a in state.architecture.assemblies}, recalled.weight

@@ -1,6 +1,6 @@
 """Hearing: mono int16 waveforms of a fixed window."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import jax
@@ -46,7 +46,9 @@ class Audio:
     gain: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.samples < self.window or min(self.hop, self.mels, self.filters, self.cells) < 1:
+        heard = (self.rate, self.window, self.hop, self.mels)
+        kept = (self.code_frames, self.code_mels, self.filters, self.kernel, self.stride, self.cells)
+        if self.samples < self.window or min(*heard, *kept) < 1:
             raise ArchitectureError(f"sense {self.name!r}: needs samples >= window and sizes of at least 1, got {self}")
         if self.code_bits not in (1, 2, 4, 8):
             raise ArchitectureError(f"sense {self.name!r}: code_bits is {self.code_bits}; choose 1, 2, 4 or 8")
@@ -75,6 +77,10 @@ class Audio:
     def features(self) -> int:
         return 2 * self.filters * self.cells**2
 
+    def sharpest(self) -> "Audio":
+        """The same sense with codes of full resolution: what a learner perceives that need not remember."""
+        return replace(self, code_frames=self.frames, code_mels=self.mels, code_bits=8)
+
     def perceive(self, raw: Array) -> Array:
         """int16 [B, samples] -> log-mel [B, frames * mels] in [0, 1]: decibels above the floor, peak at 1."""
         starts = self.hop * np.arange(self.frames)[:, None] + np.arange(self.window)
@@ -83,7 +89,7 @@ class Audio:
         mel = power @ mel_filterbank(self.rate, self.window, self.mels).T
         decibel = 10 * jnp.log10(jnp.maximum(mel, 1e-10))
         peak = decibel.max((1, 2), keepdims=True)
-        return (jnp.clip(decibel - peak, -FLOOR_DB, 0) / FLOOR_DB + 1).reshape(raw.shape[0], -1)
+        return jnp.clip(1 + (decibel - peak) / FLOOR_DB, 0, 1).reshape(raw.shape[0], -1)
 
     def encode(self, raw: Array) -> Array:
         """int16 [B, samples] -> packed codes [B, code_bytes] uint8."""

@@ -1,6 +1,6 @@
 """Seeing: uint8 pictures [H, W, C]."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +32,17 @@ class Image:
     scale: float = 0.1
 
     def __post_init__(self) -> None:
-        if min(self.height, self.width, self.channels, self.code_side, self.filters, self.kernel, self.cells) < 1:
+        sizes = (
+            self.height,
+            self.width,
+            self.channels,
+            self.code_side,
+            self.filters,
+            self.kernel,
+            self.stride,
+            self.cells,
+        )
+        if min(sizes) < 1:
             raise ArchitectureError(f"sense {self.name!r}: every size must be at least 1, got {self}")
         if self.code_bits not in (1, 2, 4, 8):
             raise ArchitectureError(f"sense {self.name!r}: code_bits is {self.code_bits}; choose 1, 2, 4 or 8")
@@ -56,6 +66,10 @@ class Image:
     @property
     def features(self) -> int:
         return 2 * self.filters * self.cells**2
+
+    def sharpest(self) -> "Image":
+        """The same sense with codes that lose nothing: what a learner perceives that need not remember."""
+        return replace(self, code_side=max(self.height, self.width), code_bits=8)
 
     def perceive(self, raw: Array) -> Array:
         """uint8 [B, H, W, C] -> [B, inputs] in [0, 1]."""

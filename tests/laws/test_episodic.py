@@ -275,7 +275,7 @@ def test_presence_bits_come_back():
     recalled = recall(memory, jax.random.key(9), 60, False)
     assert set(recalled.target.tolist()) == {0, 1, 2}
     np.testing.assert_array_equal(recalled.present, recalled.target + 1)
-    percepts = jax.device_get(experiences.decode(body, recalled))
+    percepts = jax.device_get(experiences.decode(body, recalled.codes, recalled.present))
     there = {"image": recalled.target != 1, "text": recalled.target != 0}
     for sense in there:
         np.testing.assert_array_equal(percepts.presence[sense], there[sense])

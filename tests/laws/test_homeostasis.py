@@ -12,7 +12,7 @@ from small_lives import IMAGE, TEXT, body, experiences, laws, live_step, lived, 
 
 from dellm_jax.assemblies import adapt
 from dellm_jax.assemblies.homeostasis import RATE_DECAY
-from dellm_jax.mind import awake, create
+from dellm_jax.mind import create
 
 few = settings(max_examples=20, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
 SPEED, TARGET = 2.0**-10, 0.25
@@ -54,9 +54,9 @@ def test_examples_count_by_their_weight():
 def test_a_life_moves_its_thresholds_by_the_rule():
     """One awake step: theta moves by speed (rate - target), the rate counted here from a = relu(x W + b - theta)."""
     state = lived(fixed, body(), 0)
-    moment = experiences((16,))
+    moment = experiences((32,))
     after, _ = live_step(fixed, state, moment)
-    x = np.asarray(moment.senses["image"]).reshape(16, -1) / 255.0
+    x = np.asarray(moment.senses["image"]).reshape(32, -1) / 255.0
     for node, source in (("vision", "image"), ("association", "vision")):
         weights, old = state.params[node], state.homeostasis[node]
         x = x @ np.asarray(weights[f"from_{source}"]) + weights["bias"] - old["threshold"]
@@ -78,8 +78,8 @@ def test_an_assembly_that_took_no_part_keeps_its_state():
 def test_silent_units_never_move():
     """Whatever is lived, a silent unit keeps threshold and rate bit for bit, and every living unit moves."""
     living = {"vision.units": {1, 4, 6}, "association.units": {0, 7}}
-    state = lived(laws(optax.adam(1e-2)), body(), 0, living)
-    after = train(laws(optax.adam(1e-2)), state, experiences((6, 4)))
+    state = lived(fixed, body(), 0, living)
+    after = train(fixed, state, experiences((6, 32)))
     for axis, alive in living.items():
         node = axis.removesuffix(".units")
         silent = np.setdiff1d(np.arange(8), list(alive))
@@ -99,7 +99,7 @@ def test_firing_rates_approach_the_target():
     """
     hyper = {"threshold_speed": jnp.float32(0.03), "firing_target": jnp.float32(0.15)}
     state = create(fixed, body(), jax.random.key(3))
-    state, _ = awake(fixed, state.replace(hyper=state.hyper | hyper), experiences((500, 32)))
+    state = train(fixed, state.replace(hyper=state.hyper | hyper), experiences((500, 32)))
     x = np.asarray(experiences((4096,), seed=1).senses["image"]).reshape(4096, -1) / 255.0
     drive = x @ np.asarray(state.params["vision"]["from_image"]) + state.params["vision"]["bias"]
     fires = (drive > state.homeostasis["vision"]["threshold"])[:, :5].mean(0)

@@ -1,0 +1,297 @@
+"""Laws of the senses: codes round-trip in the bytes they claim, resampling averages, hearing is librosa's log-mel."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import librosa
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dellm_jax.senses import Audio, Image, Text, grid
+from dellm_jax.types import ArchitectureError
+
+packing = jax.jit(grid.pack, static_argnums=1)
+unpacking = jax.jit(grid.unpack, static_argnums=(1, 2))
+warp = jax.jit(grid.warp)
+perceiving = jax.jit(lambda raw, sense: sense.perceive(raw), static_argnums=1)
+
+
+def text(words: list[str], sense: Text) -> np.ndarray:
+    """Percepts [N, buckets] of up to eight words."""
+    raw = [list(word.encode().ljust(sense.width, b"\0")) for word in [*words, *[""] * (8 - len(words))]]
+    return np.asarray(perceiving(np.asarray(raw, np.uint8), sense))[: len(words)]
+
+
+# codes
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@given(data=st.data())
+@settings(max_examples=10, deadline=None)
+def test_packing_keeps_values_to_half_a_step(bits, data):
+    """|unpack(pack(x)) - clip(x, 0, 1)| <= 1/2 / (2^bits - 1), in ceil(N bits / 8) bytes."""
+    count = data.draw(st.sampled_from([5, 8, 13]))
+    seed = data.draw(st.integers(0, 99))
+    x = np.random.default_rng(seed).uniform(-0.2, 1.2, (3, count)).astype(np.float32)
+    code = packing(x, bits)
+    assert code.dtype == jnp.uint8 and code.shape == (3, -(-count * bits // 8))
+    back = np.asarray(unpacking(code, bits, count))
+    np.testing.assert_allclose(back, np.clip(x, 0, 1), atol=0.5 / (2**bits - 1) + 1e-6)
+    np.testing.assert_array_equal(packing(back, bits), code, "and the second time nothing is lost")
+
+
+def test_packed_values_lie_side_by_side():
+    """Value i of a byte sits at bit i * bits: 4-bit levels 1, 2, 15 are the bytes 0x21, 0x0f."""
+    np.testing.assert_array_equal(packing(np.float32([[1, 2, 15]]) / 15, 4), [[0x21, 0x0F]])
+    np.testing.assert_array_equal(packing(np.float32([[1, 0, 1, 1, 0, 0, 0, 0, 1]]), 1), [[0b1101, 1]])
+
+
+def test_a_full_resolution_code_is_the_picture():
+    """With code_side = height = width and 8 bits the code is the raw picture and decodes to the percept."""
+    sense = Image(4, 4, 3, code_side=4, code_bits=8)
+    raw = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
+    np.testing.assert_array_equal(sense.encode(raw), raw.reshape(2, -1))
+    np.testing.assert_allclose(sense.decode(sense.encode(raw)), sense.perceive(raw), atol=1e-7)
+
+
+def test_a_small_code_remembers_area_means():
+    """Each cell of a code is the mean of its share of the picture; a picture of one grey comes back as it was."""
+    sense = Image(4, 6, code_side=2, code_bits=8)
+    raw = np.arange(24, dtype=np.uint8).reshape(1, 4, 6, 1) * 10
+    means = raw.reshape(2, 2, 2, 3).mean((1, 3)).reshape(1, -1)
+    np.testing.assert_allclose(sense.encode(raw), means, atol=0.5 + 1e-3)
+    grey = np.full((1, 4, 6, 1), 85, np.uint8)
+    np.testing.assert_allclose(sense.decode(sense.encode(grey)), 85 / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("sense", [Image(5, 5, 2), Audio(samples=900, mels=7), Text(width=6)], ids=lambda s: s.name)
+def test_the_sharpest_code_loses_nothing(sense):
+    """decode(encode(raw)) of `sharpest()` is perceive(raw) to half of one of 256 levels, in the same percept."""
+    sharp, info = sense.sharpest(), np.iinfo(sense.raw_dtype)
+    raw = np.random.default_rng(0).integers(info.min, info.max, (2, *sense.raw_shape), sense.raw_dtype)
+    assert (sharp.name, sharp.inputs) == (sense.name, sense.inputs)
+    np.testing.assert_allclose(sharp.decode(sharp.encode(raw)), sense.perceive(raw), atol=0.5 / 255 + 1e-6)
+
+
+# resampling and warping
+
+
+@given(out=st.integers(1, 40), size=st.integers(1, 40))
+@settings(max_examples=60, deadline=None)
+def test_resampling_weighs_to_one(out, size):
+    """Rows of `pooling` and `stretching` are non-negative and sum to 1, so that a constant stays as it is."""
+    for weights in (grid.pooling(out, size), grid.stretching(out, size)):
+        assert weights.shape == (out, size) and weights.min() >= 0
+        np.testing.assert_allclose(weights.sum(1), 1, atol=1e-6)
+    if out <= size:
+        np.testing.assert_allclose(
+            grid.pooling(out, size).sum(0), out / size, atol=1e-5, err_msg="no pixel counts more"
+        )
+
+
+def test_resampling_keeps_what_it_can():
+    """To the same size both are the identity; stretching a ramp is a ramp between the outer cell centres."""
+    np.testing.assert_allclose(grid.pooling(7, 7), np.eye(7), atol=1e-6)
+    np.testing.assert_allclose(grid.stretching(7, 7), np.eye(7), atol=1e-6)
+    stretched = grid.stretching(8, 4) @ np.arange(4)
+    np.testing.assert_allclose(stretched, np.clip((np.arange(8) + 0.5) / 2 - 0.5, 0, 3), atol=1e-6)
+
+
+def test_an_unmoved_picture_is_the_same():
+    """A warp without shift, turn and scale is the identity, whatever the key."""
+    x = jax.random.uniform(jax.random.key(0), (3, 5, 6, 2))
+    np.testing.assert_allclose(warp(jax.random.key(1), x, 0.0, 0.0, 0.0), x, atol=1e-5)
+
+
+def test_a_shift_moves_a_pixel_and_keeps_its_light():
+    """A shift by up to s moves a dot's centre by at most s each way, evenly in both directions, and keeps its sum."""
+    dots = jnp.zeros((256, 9, 9, 1)).at[:, 4, 4].set(1.0)
+    moved = np.asarray(warp(jax.random.key(2), dots, 2.0, 0.0, 0.0))[..., 0]
+    np.testing.assert_allclose(moved.sum((1, 2)), 1, atol=1e-5)
+    places = np.arange(9) - 4
+    for away in ((moved * places[:, None]).sum((1, 2)), (moved * places).sum((1, 2))):
+        assert np.abs(away).max() <= 2 + 1e-5 and away.min() < -1.8 and away.max() > 1.8 and abs(away.mean()) < 0.3
+    outside = np.asarray(warp(jax.random.key(2), jnp.ones((64, 3, 3, 1)), 3.0, 0.0, 0.0))
+    assert outside.min() < 0.2 and outside.max() <= 1 + 1e-5, "beyond the edge it is dark"
+
+
+def test_turning_and_scaling_leave_the_centre():
+    """However it is turned and scaled, the centre pixel of a cross stays lit, and its arms move."""
+    cross = jnp.zeros((32, 7, 7, 1)).at[:, 3, :].set(1.0).at[:, :, 3].set(1.0)
+    turned = np.asarray(warp(jax.random.key(0), cross, 0.0, 3.0, 0.3))[..., 0]
+    np.testing.assert_allclose(turned[:, 3, 3], 1, atol=1e-4)
+    assert np.ptp(turned[:, 0, 3]) > 0.5
+
+
+# hearing
+
+
+@pytest.mark.parametrize("sense", [Audio(), Audio(samples=3000, rate=16000, window=512, hop=160, mels=20)])
+def test_hearing_is_librosas_log_mel(sense):
+    """1 + power_to_db(melspectrogram, ref=max, top_db=60) / 60 to 1e-3, for a chirp, noise and a click."""
+    generator = np.random.default_rng(0)
+    t = np.arange(sense.samples) / sense.rate
+    clips = [
+        9000 * np.sin(2 * np.pi * (300 + 900 * t) * t),
+        generator.normal(scale=3000, size=sense.samples),
+        20000.0 * (np.arange(sense.samples) == 1000) + generator.normal(scale=2, size=sense.samples),
+    ]
+    raw = np.stack(clips).round().astype(np.int16)
+    heard = np.asarray(perceiving(raw, sense)).reshape(3, sense.frames, sense.mels)
+    for picture, clip in zip(heard, raw, strict=True):
+        mel = librosa.feature.melspectrogram(
+            y=clip.astype(np.float32) / 32768,
+            sr=sense.rate,
+            n_fft=sense.window,
+            hop_length=sense.hop,
+            n_mels=sense.mels,
+            window="hann",
+            center=False,
+            power=2.0,
+        )
+        decibel = librosa.power_to_db(mel, ref=np.max, top_db=60.0)
+        np.testing.assert_allclose(picture, 1 + decibel.T / 60, atol=1e-3)
+    assert (heard.min(), heard.max()) == (0, 1)
+
+
+def test_loudness_is_not_heard_and_silence_is_finite():
+    """Half the amplitude is the same percept, because the peak is the reference; a silent clip gives finite numbers."""
+    sense = Audio(samples=1000)
+    loud = (16000 * np.sin(np.arange(1000) / 3)).round().astype(np.int16) // 2 * 2
+    heard = np.asarray(perceiving(np.stack([loud, loud // 2, 0 * loud]), sense))
+    np.testing.assert_allclose(heard[1], heard[0], atol=1e-3)
+    assert np.isfinite(heard).all() and heard.min() >= 0 and heard.max() <= 1
+
+
+def test_a_rest_varies_delay_and_contrast_only():
+    """Each augmented sound is the same picture some whole frames earlier or later, raised to a power in e^(+-gain)."""
+    sense = Audio(samples=1000, mels=3, delay=2.0, gain=0.3, code_mels=3)
+    percept = jax.random.uniform(jax.random.key(0), (16, sense.inputs), minval=0.1)
+    before = np.asarray(percept).reshape(16, sense.frames, 3)
+    after = np.asarray(sense.augment(jax.random.key(1), percept)).reshape(before.shape)
+    delays = set()
+    for old, new in zip(before, after, strict=True):
+        for delay in range(-2, 3):
+            frames = np.arange(sense.frames) - delay
+            inside = (frames >= 0) & (frames < sense.frames)
+            contrast = np.log(np.where(new[inside] > 0, new[inside], 0.5)) / np.log(old[frames[inside]])
+            if np.ptp(contrast) < 1e-3 and abs(np.log(contrast.mean())) <= 0.3 + 1e-3 and not new[~inside].any():
+                delays.add(delay)
+                break
+        else:
+            pytest.fail("neither delay nor contrast explains it")
+    assert len(delays) > 2
+
+
+# reading
+
+
+def test_equal_texts_are_equal_and_typing_errors_are_near():
+    """cos(word, word) = 1 > cos(word, one typing error) > cos(word, any unrelated word)."""
+    sense = Text(width=12, buckets=1024)
+    words = text(["seventeen", "seventeen", "sevemteen", "seventen", "xylophone", "aircraft", "mild"], sense)
+    np.testing.assert_array_equal(words[0], words[1])
+    np.testing.assert_allclose(np.linalg.norm(words, axis=1), 8, rtol=1e-5)
+    cosine = words @ words[0] / 64
+    assert cosine[2:4].min() > 0.4 and cosine[2:4].max() < 0.98 and cosine[4:].max() < 0.2
+
+
+def test_order_and_ends_count():
+    """The same letters in another order, or as part of a longer word, are another text."""
+    sense = Text(width=12, buckets=1024)
+    words = text(["stop", "post", "stops", "s", "ss"], sense)
+    for one, other in itertools.combinations(words, 2):
+        assert one @ other / 64 < 0.95
+
+
+def test_single_bytes_are_counted_by_hand():
+    """With n-grams of one byte, "aab" is two a, one b, a beginning and an end: counts 2, 1, 1, 1 scaled to length 8."""
+    percept = text(["aab"], Text(width=5, buckets=100_003, longest=1))[0]
+    np.testing.assert_allclose(np.sort(percept)[-5:], 8 / np.sqrt(7) * np.asarray([0, 1, 1, 1, 2]), rtol=1e-6)
+
+
+def test_an_empty_text_is_nothing_and_every_language_can_be_read():
+    """No bytes, no percept; multi-byte UTF-8 and a text that fills the width are read, padding is not."""
+    short, long = Text(width=12, buckets=1024), Text(width=16, buckets=1024)
+    words = ["", "семь", "七", "sept", "zwölf", "twelve_bytes"]
+    read = text(words, short)
+    assert not read[0].any() and (np.linalg.norm(read[1:], axis=1) > 7.99).all()
+    assert all((one != other).any() for one, other in itertools.combinations(read, 2))
+    np.testing.assert_array_equal(text(words, long), read)
+
+
+# every sense
+
+SENSES = [
+    Image(5, 7, 2, code_side=3, code_bits=2, filters=3, kernel=3, cells=2),
+    Image(4, 4, code_side=4, code_bits=1, filters=2, kernel=5, stride=3, cells=3),
+    Audio(samples=700, mels=9, code_frames=2, code_mels=5, code_bits=4, filters=3, cells=2),
+    Text(width=5, buckets=24),
+]
+
+
+@pytest.mark.parametrize("sense", SENSES, ids=lambda sense: f"{sense.name} {sense.inputs}")
+def test_every_sense_gives_what_it_declares(sense):
+    """perceive, encode, decode, augment and expand have the declared sizes, are finite, and codes are stable.
+
+    Frozen features are non-negative; filters have zero mean and unit norm.
+    """
+    generator, key = np.random.default_rng(0), jax.random.key(0)
+    info = np.iinfo(sense.raw_dtype)
+    raw = generator.integers(info.min, info.max, (3, *sense.raw_shape), sense.raw_dtype, endpoint=True)
+    filters = sense.draw_filters(key)
+
+    @jax.jit
+    def whole(raw):
+        code = sense.encode(raw)
+        percept = sense.perceive(raw)
+        return percept, code, sense.decode(code), sense.augment(key, percept), sense.expand(filters, percept)
+
+    percept, code, decoded, augmented, features = whole(raw)
+    assert code.shape == (3, sense.code_bytes) and code.dtype == jnp.uint8
+    assert percept.shape == decoded.shape == augmented.shape == (3, sense.inputs)
+    assert features.shape == (3, sense.features) and float(features.min()) >= 0
+    for out in (percept, decoded, augmented, features):
+        assert out.dtype == jnp.float32 and bool(jnp.isfinite(out).all())
+    assert len({leaf.tobytes() for leaf in np.asarray(features)}) == 3, "different experiences have different features"
+    if filters.size:
+        np.testing.assert_allclose(filters.mean((0, 1, 2)), 0, atol=1e-6)
+        np.testing.assert_allclose((filters**2).sum((0, 1, 2)), 1, atol=1e-5)
+
+
+IMPOSSIBLE = [
+    *(
+        (Image, {field: 0})
+        for field in ("height", "width", "channels", "code_side", "filters", "kernel", "stride", "cells")
+    ),
+    (Image, {"code_bits": 3}),
+    *(
+        (Audio, {field: 0})
+        for field in (
+            "rate",
+            "window",
+            "hop",
+            "mels",
+            "code_frames",
+            "code_mels",
+            "filters",
+            "kernel",
+            "stride",
+            "cells",
+        )
+    ),
+    (Audio, {"samples": 255}),
+    (Audio, {"code_bits": 16}),
+    *((Text, {field: 0}) for field in ("width", "buckets", "longest")),
+]
+
+
+@pytest.mark.parametrize(("kind", "sizes"), IMPOSSIBLE, ids=str)
+def test_impossible_sizes_are_refused(kind, sizes):
+    """A sense that cannot be is refused when it is described, in one line that names it and the field."""
+    with pytest.raises(ArchitectureError, match=f"sense 'odd'.*{next(iter(sizes))}") as caught:
+        kind(name="odd", **sizes)
+    assert "\n" not in str(caught.value)
