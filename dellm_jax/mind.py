@@ -118,7 +118,12 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
     after = state.replace(
         params=params,
         homeostasis=adapt(
-            homeostasis, thought.values, weight, state.hyper["threshold_speed"], state.hyper["firing_target"]
+            homeostasis,
+            thought.values,
+            thought.presence,
+            weight,
+            state.hyper["threshold_speed"],
+            state.hyper["firing_target"],
         ),
         learner=learner,
         memory=Memory(

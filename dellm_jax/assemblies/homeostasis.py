@@ -13,19 +13,27 @@ def firing(values: Array, weight: Array) -> Array:
     return weight @ (values > 0).astype(values.dtype) / total
 
 
-def adapt(homeostasis: dict, values: dict[str, Array], weight: Array, speed: Array, target: Array) -> dict:
+def adapt(
+    homeostasis: dict,
+    values: dict[str, Array],
+    presence: dict[str, Array],
+    weight: Array,
+    speed: Array,
+    target: Array,
+) -> dict:
     """theta += speed (P(a > 0) - target) and a running firing rate, for the active units of every assembly.
 
-    `values`: assembly -> [B, U]; `weight` [B]. An assembly that did not take part keeps its state.
+    `values`: assembly -> [B, U]; `presence`: assembly -> [B] (no entry = surely there); `weight` [B]. An example in
+    which an assembly took no part does not count for it; without any it keeps its state.
     Source: intrinsic plasticity as thresholds (Turrigiano & Nelson, 2004).
     """
-    happened = (weight.sum() > 0).astype(jnp.float32)
     after = dict(homeostasis)
     for node, state in homeostasis.items():
         if node not in values or "threshold" not in state:
             continue
-        fires = firing(values[node], weight)
-        alive = state["active"] * happened
+        here = weight * presence[node] if node in presence else weight
+        fires = firing(values[node], here)
+        alive = state["active"] * (here.sum() > 0)
         after[node] = state | {
             "threshold": state["threshold"] + alive * speed * (fires - target),
             "rate": state["rate"] + alive * (1 - RATE_DECAY) * (fires - state["rate"]),

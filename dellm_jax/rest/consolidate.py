@@ -10,7 +10,7 @@ from dellm_jax.rest.judge import held_out_responses
 from dellm_jax.types import CONCEPTS, Array, Dellm, Mind, Report, Response, Stage
 
 PRIOR = 0.002
-MOST_TRUST = 4.0
+MOST_TRUST = 40.0
 
 
 def consolidate() -> Stage:
@@ -34,11 +34,12 @@ def _solve(state: Dellm) -> Dellm:
 
 @partial(jax.jit, static_argnums=0)
 def _fit_trust(mind: Mind, state: Dellm) -> dict[str, Array]:
-    """argmin_w of the held-out mean of -sum_c q_c log softmax(sum_e w_e log p_e)[c] + prior |w - 1|^2, w >= 0.
+    """argmin_w of the held-out mean of -sum_c q_c log softmax(sum_e w_e log p_e)[c] + prior |w s - 1|^2, w >= 0.
 
     q is the truth but for 1 / (n + 2) shared among the concepts: what n episodes, all answered rightly, still leave to
     doubt (Laplace, 1814). Without it an expert that is right and far too sure of it is never brought to measure.
-    Convex in w: a few damped Newton steps. Source: logarithmic opinion pools (Genest & Zidek, 1986).
+    s_e is the root mean square of log p_e: experts speak on scales millions of times apart, and in units of s the problem
+    is well conditioned. Convex in w: damped Newton steps. Source: logarithmic opinion pools (Genest & Zidek, 1986).
     """
     responses, target, weights = held_out_responses(mind, state, left_out=True)
     experts = list(state.hyper["trust"])
@@ -50,6 +51,8 @@ def _fit_trust(mind: Mind, state: Dellm) -> dict[str, Array]:
 
     log_p = jnp.stack([evidence(response) for response in responses])
     many = jnp.maximum(weights.sum(), 1)
+    scale = jnp.sqrt(jnp.einsum("sebc,sb->e", log_p**2, weights) / many + 1e-6)
+    log_p = log_p / scale[:, None, None]
     doubt = 1 / (weights.sum(1) + 2)
     truth = jax.nn.one_hot(target, born.size)
     truth = truth + doubt[:, None, None] * (born / jnp.maximum(born.sum(), 1) - truth)
@@ -62,7 +65,7 @@ def _fit_trust(mind: Mind, state: Dellm) -> dict[str, Array]:
 
     def newton(_: int, w: Array) -> Array:
         step = jnp.linalg.solve(jax.hessian(surprise)(w) + 1e-4 * jnp.eye(len(experts)), jax.grad(surprise)(w))
-        return jnp.clip(w - jnp.clip(step, -0.3, 0.3), 0.0, MOST_TRUST)
+        return jnp.clip(w - jnp.clip(step, -1.0, 1.0), 0.0, MOST_TRUST)
 
-    fitted = jax.lax.fori_loop(0, 40, newton, jnp.ones(len(experts)))
+    fitted = jax.lax.fori_loop(0, 60, newton, jnp.ones(len(experts))) / scale
     return dict(zip(experts, fitted, strict=True))

@@ -14,7 +14,8 @@ from dellm_jax.senses import Image, Text
 from dellm_jax.trees import flat, map_named
 from dellm_jax.types import Architecture, Assembly, Experience, Mind
 
-IMAGE = Image(4, 4, 1, code_side=4, filters=2, kernel=3, stride=1, cells=2)
+# Eight bits at full resolution: a percept is exactly the picture / 255.
+IMAGE = Image(4, 4, 1, code_side=4, code_bits=8, filters=2, kernel=3, stride=1, cells=2)
 TEXT = Text(width=4, buckets=16)
 # Unoptimised code takes half the time to compile, and at these sizes it runs as fast.
 live_step = jax.jit(awake_step, static_argnums=0, compiler_options={"xla_backend_optimization_level": 0})

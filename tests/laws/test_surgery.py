@@ -403,7 +403,7 @@ ERRORS = {
     "silence from the end": (lambda m, s: surgery.silence(m, s, VISION, [-1]), VISION),
     "too small a capacity": (lambda m, s: surgery.resize(m, s, VISION, 4), VISION),
     "awaken the living": (lambda m, s: surgery.awaken(m, s, VISION, [4, 5], s.key), VISION),
-    "more concepts than episodes": (lambda m, s: surgery.resize(m, s, "concepts", 51), "concepts"),
+    "more concepts than episodes": (lambda m, s: surgery.resize(m, s, "concepts", 26), "concepts"),
     **{
         f"concepts {index}": (lambda m, s, index=index: surgery.take(m, s, "concepts", index), "concepts")
         for index in CONCEPTS_ONLY_GROW
