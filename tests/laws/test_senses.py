@@ -126,6 +126,15 @@ def test_turning_and_scaling_leave_the_centre():
     assert np.ptp(turned[:, 0, 3]) > 0.5
 
 
+def test_frozen_features_by_hand():
+    """With 1 x 1 filters w and stride 1 a cell holds sqrt of the mean over its pixels of relu(w x), then relu(-w x)."""
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 1)).astype(np.float32)
+    w = np.float32([2.0, -0.5])
+    features = np.asarray(grid.random_convolution(x, w.reshape(1, 1, 1, 2), 1, 2)).reshape(2, 2, 2, 4)
+    both = np.concatenate([np.maximum(x * w, 0), np.maximum(-x * w, 0)], axis=-1)
+    np.testing.assert_allclose(features, both.reshape(2, 2, 2, 2, 2, 4).mean((2, 4)) ** 0.5, rtol=1e-5)
+
+
 # hearing
 
 
