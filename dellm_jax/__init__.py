@@ -1,1 +1,1 @@
-"""DELLM: a learner that lives. Awake it perceives, answers and learns; at rest it replays, grows, prunes and saves itself."""
+"""DELLM: a learner that lives. Awake it perceives, answers and learns; at rest it replays, grows and prunes itself."""

@@ -38,7 +38,7 @@ def validate(architecture: Architecture, experience: Experience) -> None:
             )
         if raw.shape != (*target.shape, *sense.raw_shape):
             raise ExperienceError(
-                f"{where} has shape {raw.shape}; expected {(*target.shape, *sense.raw_shape)}: the shape of target, then "
+                f"{where} has shape {raw.shape}; expected {(*target.shape, *sense.raw_shape)}: of target, then "
                 f"{sense.raw_shape} of this sense"
             )
     if not np.issubdtype(target.dtype, np.integer) or target.size == 0:

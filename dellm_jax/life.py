@@ -19,7 +19,7 @@ PRESSURE_STEPS = 10_000
 def sleep_pressure(state: Dellm, full: int) -> float:
     """p = 0.6 n_since / full + 0.3 clip(loss_fast / loss_slow - 1, 0, 1) + 0.1 min(1, steps / 10,000).
 
-    Rises with what was lived since the last rest and with surprise; `full` experiences fill it. No task boundary needed.
+    Rises with what was lived since the last rest and surprise; `full` experiences fill it. Knows no task boundary.
     """
     clock = jax.device_get(state.clock)
     surprise = min(max(float(clock.loss_fast) / max(float(clock.loss_slow), 1e-6) - 1, 0.0), 1.0)
@@ -52,9 +52,9 @@ def live(
 
     The state passed in is donated: keep the one that is yielded. Before the first stretch, and before the end of each
     night, the awake step is compiled, and `compilations` of an awake report counts what compiled all the same.
-    Silence is the time the stream takes to bring the next stretch; a stream that ends leaves silence for ever, so a life
-    that rests by inactivity rests a last time. Raises ExperienceError before anything is learned
-    from a stretch that is not fit to be lived.
+    Silence is the time the stream takes to bring the next stretch; a stream that ends leaves silence for ever, so a
+    life that rests by inactivity rests a last time. Raises ExperienceError before anything is learned from a stretch
+    that is not fit to be lived.
     """
     waited = clock()
     prepared = False

@@ -144,7 +144,7 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1)
 def awake(mind: Mind, state: Dellm, batches: Experience) -> tuple[Dellm, dict[str, Array]]:
-    """A stretch of waking life: `awake_step` over batches [T, B, ...] in one compiled loop; reports [T]. Donates `state`."""
+    """A stretch of waking life: `awake_step` over batches [T, B, ...] in one loop; reports [T]. Donates `state`."""
     return jax.lax.scan(partial(awake_step, mind), state, batches)
 
 
@@ -160,7 +160,7 @@ def learn(
     weight: Array,
     lived: Array,
 ) -> tuple[Any, Any, Array, Any]:
-    """One update of the cortex by `rule` -> params, learner, loss, thought. What the rule does not ask for costs nothing."""
+    """One update of the cortex by `rule` -> params, learner, loss, thought. What no rule asks for costs nothing."""
     module = mind.module(architecture)
 
     def objective(params: Any) -> tuple[Array, Any]:

@@ -250,7 +250,7 @@ class Mind(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What a life thinks of a batch: concept [B], confidence [B], and log-probabilities [B, C] of each way of knowing."""
+    """What a life thinks of a batch: concept [B], confidence [B], log-probabilities [B, C] by each way of knowing."""
 
     concept: Array
     confidence: Array

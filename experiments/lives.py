@@ -173,4 +173,5 @@ def _line(name: str, day: int, phase: str, report: Report, lived: Lived) -> str:
     story += [f"+{report['grow/births']:.0f}" for _ in [0] if report.get("grow/births")]
     story += [f"-{report['prune/deaths']:.0f}" for _ in [0] if report.get("prune/deaths")]
     story += ["rolled back" for _ in [0] if report["rolled_back"]]
-    return f"{name:>11}  night {day}  rested  accuracy {now['accuracy']:6.1%}  units {now['units']:.0f}  ({', '.join(story)})"
+    told = f"accuracy {now['accuracy']:6.1%}  units {now['units']:.0f}  ({', '.join(story)})"
+    return f"{name:>11}  night {day}  rested  {told}"

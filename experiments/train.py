@@ -67,7 +67,8 @@ def run(config: DictConfig, folder: Path, console: Console) -> dict:
     OmegaConf.save(config, folder / "config.yaml", resolve=True)
     record = Record(folder, console, build.mirror(config, str(folder)))
     record.say(
-        f"{corpus.name}: {corpus.train.target.size} experiences of {len(corpus.concepts)} concepts in {config.cycle.days} days"
+        f"{corpus.name}: {corpus.train.target.size} experiences of {len(corpus.concepts)} concepts "
+        f"in {config.cycle.days} days"
     )
     lived = {plan.name: lives.run(plan, corpus, config.seed, folder / "lives" / plan.name, record) for plan in todo}
     summary = report.summary(lived, perf_counter() - began)

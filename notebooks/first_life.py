@@ -69,7 +69,7 @@ asked = days.stretch(corpus.test, np.arange(360), 1, 360)
 asked = Experience({sense: asked.senses[sense][0] for sense in ("image", "audio")}, asked.target[0], asked.weight[0])
 stream = days.stretches(corpus.train, days.class_incremental(corpus.train, 5, seed=0), batch=10, length=10)
 story = []
-for phase, life, report in live(mind, create(mind, body, jax.random.key(0)), stream, schedule):
+for phase, life, _ in live(mind, create(mind, body, jax.random.key(0)), stream, schedule):
     answers = respond(mind, life, asked)
     units = sum(float(life.homeostasis[a.name]["active"].sum()) for a in life.architecture.assemblies)
     story.append((phase, int(life.clock.experiences), float((answers.concept == asked.target).mean()), units))
@@ -86,7 +86,7 @@ below.step(experiences, units, where="post")
 below.set(xlabel="experiences lived", ylabel="living units")
 # %% [markdown]
 # ## Who knows it?
-# A response says how sure it is, and what each way of knowing thinks: the cortex, and semantic memory through each sense.
+# A response says how sure it is, and what each way of knowing thinks: the cortex, and semantic memory by each sense.
 
 # %%
 answers = respond(mind, life, asked)

@@ -12,8 +12,8 @@ from dellm_jax.types import Thought
 def oja(rate: float) -> optax.GradientTransformationExtraArgs:
     """Oja's rule on every forward weight: dW_iu = rate * mean_b a_bu (x_bi - a_bu W_iu); needs `activity=`.
 
-    Each unit's incoming weights stay bounded (norm -> 1) and, for a linear unit, turn to the leading principal component
-    of its input. Biases and feedback weights rest. Source: Oja (1982); several units: Oja's subspace per unit.
+    Each unit's incoming weights stay bounded (norm -> 1) and, for a linear unit, turn to the leading principal
+    component of its input. Biases and feedback weights rest. Source: Oja (1982).
     """
 
     def update(updates: Any, state: optax.EmptyState, params: Any, *, activity: Thought, **_: Any) -> Any:

@@ -77,7 +77,7 @@ def _bias_change(rate: float, leaf: str, assembly: str, error: Errors, change: A
 
 
 def relaxation(steps: int = 16, speed: float = 0.1, nudge: float = 1.0) -> Callable[..., tuple[dict, dict]]:
-    """A `Mind.error`: let the outputs z settle on E = sum 1/2 |z - mu(z)|^2 + nudge L, then read the errors on the drives.
+    """A `Mind.error`: outputs z settle on E = sum 1/2 |z - mu(z)|^2 + nudge L, then read the errors on the drives.
 
     Starts at the feed-forward values; `steps` of gradient descent of `speed`. delta = (z - mu) relu'(drive), divided by
     `nudge`; as nudge -> 0 with enough steps it is the negative backprop gradient with respect to the drive.

@@ -29,7 +29,7 @@ def on_forward(change: Callable[..., Array], updates: Any, params: Any, pre: dic
 
 
 def on_feedback(change: Callable[..., Array], updates: Any, params: Any, post: dict, error: dict) -> Any:
-    """`change(weights, post [B, U], error [B, I])` on each leaf `<assembly>/to_<source>`; every other update is zero."""
+    """`change(weights, post [B, U], error [B, I])` on leaves `<assembly>/to_<source>`; all other updates are zero."""
 
     def one(path: str, update: Any, weights: Any) -> Any:
         if isinstance(update, optax.MaskedNode):

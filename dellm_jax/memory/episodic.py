@@ -42,8 +42,8 @@ def empty(code_bytes: dict[str, int], budget: int, concepts: int) -> Episodic:
     capacity = budget // per_episode
     if capacity < concepts:
         raise ArchitectureError(
-            f"episodic_bytes={budget} holds {capacity} episodes of {per_episode} bytes, fewer than the {concepts} concepts "
-            f"there is room for; give at least {per_episode * concepts} bytes or smaller codes"
+            f"episodic_bytes={budget} holds {capacity} episodes of {per_episode} bytes, fewer than the {concepts} "
+            f"concepts there is room for; give at least {per_episode * concepts} bytes or smaller codes"
         )
     return Episodic(
         codes={sense: jnp.zeros((capacity, size), jnp.uint8) for sense, size in code_bytes.items()},
@@ -127,7 +127,7 @@ def _rank(memory: Episodic) -> Array:
 
 
 def recall(memory: Episodic, key: Array, count: int, held_out: bool = False) -> Recalled:
-    """`count` episodes, concepts drawn evenly, then episodes evenly within the concept; held-out ones only on request."""
+    """`count` episodes, concepts drawn evenly, then episodes evenly within the concept; held-out ones if asked."""
     for_concept, for_slot = jax.random.split(key)
     concept = jnp.argsort(_rank(memory))[jax.random.randint(for_concept, (count,), 0, jnp.maximum(memory.born, 1))]
     have = stored(memory)[concept]

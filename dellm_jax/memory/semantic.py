@@ -2,7 +2,8 @@
 
 Streaming linear discriminant analysis. Nothing is forgotten by construction: the statistics are sums, so neither the
 order nor the grouping of experiences matters. Awake, the readout follows the sums by a few conjugate-gradient steps
-from where it stands; at night it is solved exactly. Source: Hayes & Kanan (2020), on random features Prabhu et al. (2024).
+from where it stands; at night it is solved exactly.
+Source: Hayes & Kanan (2020); on random features, Prabhu et al. (2024).
 """
 
 import jax
@@ -88,7 +89,7 @@ def _centre(memory: Semantic) -> Array:
 
 def ridge(memory: Semantic) -> Array:
     """What is added to the diagonal: a share of the mean variance within concepts, larger while there are fewer
-    experiences than features, and a thousandth of the mean power, for senses that never vary (a word is written one way).
+    experiences than features, and a thousandth of the mean power, for senses that never vary (one way to write a word).
     """
     features = memory.total.shape[1]
     seen = jnp.maximum(memory.count.sum(), 1)
@@ -110,7 +111,7 @@ def _covariance_product(memory: Semantic, columns: Array) -> Array:
 
 
 def follow(memory: Semantic, steps: int) -> Semantic:
-    """`steps` of Jacobi-preconditioned conjugate gradients on (Sigma + ridge I) W = mu - m, from the present readout."""
+    """`steps` of Jacobi-preconditioned conjugate gradients on (Sigma + ridge I) W = mu - m, from where it stands."""
     scale = 1 / (_scatter_diagonal(memory) + ridge(memory))[:, None]
 
     def step(_: int, walk: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -144,7 +145,7 @@ def _factor(memory: Semantic) -> tuple[Array, bool]:
 
 
 def log_evidence(memory: Semantic, features: Array) -> Array:
-    """log p(features | concept) up to a constant, [B, n] -> [B, C]: w_c (x - m) - 1/2 w_c (mu_c - m), m the mean of all."""
+    """log p(features | concept) up to a constant, [B, n] -> [B, C]: w_c (x - m) - w_c (mu_c - m) / 2."""
     own = (memory.readout * (_centre(memory) + 0.5 * centred_means(memory))).sum(1)
     return features @ memory.readout.T - own
 

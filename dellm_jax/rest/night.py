@@ -12,8 +12,8 @@ from dellm_jax.types import Array, Dellm, Mind, Report, Stage
 def rest(mind: Mind, stages: Sequence[tuple[str, Stage]], state: Dellm, key: Array) -> tuple[Dellm, Report]:
     """Sleep through `stages` (name, stage) in order -> the woken state and a report with keys `<stage>/<what>`.
 
-    A night never harms: if the held-out episodes are answered worse than in the evening by more than chance, or anything
-    is not finite, the evening's body and memory come back, and `rolled_back` is 1. Does not donate `state`.
+    A night never harms: if the held-out episodes are answered worse than in the evening by more than chance, or
+    anything is not finite, the evening's body and memory come back, and `rolled_back` is 1. Does not donate `state`.
     """
     evening = judge(mind, state)
     woken, report = state, {}

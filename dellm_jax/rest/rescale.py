@@ -10,8 +10,8 @@ from dellm_jax.types import Array, Dellm, Mind, Report, Stage
 def rescale(most: float = 1.25) -> Stage:
     """Least total synaptic strength for the same function.
 
-    A rectified unit answers the same if w_in, b, theta are multiplied by s and w_out divided by it; |w_in|^2 + |w_out|^2
-    is least at s = sqrt(|w_out| / |w_in|). `most` bounds s and 1/s in one night. Exact up to rounding.
+    A rectified unit answers the same if w_in, b, theta are multiplied by s and w_out divided by it; the sum
+    |w_in|^2 + |w_out|^2 is least at s = sqrt(|w_out| / |w_in|). `most` bounds s and 1/s in one night.
     Source: synaptic homeostasis (Tononi & Cirelli, 2003); balanced rectifier nets (Neyshabur et al., 2015).
     """
 

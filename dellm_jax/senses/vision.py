@@ -13,7 +13,7 @@ from dellm_jax.types import ArchitectureError, Array
 class Image:
     """Pictures of one size; remembered at `code_side` x `code_side` pixels of `code_bits` bits.
 
-    `filters`, `kernel`, `stride`, `cells`: the frozen random convolution of semantic memory (features = 2 filters cells^2).
+    `filters`, `kernel`, `stride`, `cells`: the frozen random convolution of semantic memory.
     `shift` (pixels), `turn` (radians), `scale` (relative): how far a rest may warp what it replays.
     """
 

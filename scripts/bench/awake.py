@@ -59,7 +59,8 @@ def by_hand(stretch: Experience):
         for k, i, o in zip(keys, layers, layers[1:], strict=False)
     ]
     slots = BUDGET // 784
-    start = (weights, jnp.zeros((slots, 784), jnp.uint8), jnp.zeros(slots, jnp.int32), jnp.zeros((), jnp.int32), keys[0])
+    pictures, labels = jnp.zeros((slots, 784), jnp.uint8), jnp.zeros(slots, jnp.int32)
+    start = (weights, pictures, labels, jnp.zeros((), jnp.int32), keys[0])
 
     def loss(weights, x, y, known):
         for w, b in weights[:-1]:
@@ -96,7 +97,11 @@ def in_torch(stretch: Experience):
     except ImportError:
         return None
     net = torch.nn.Sequential(
-        torch.nn.Linear(784, UNITS), torch.nn.ReLU(), torch.nn.Linear(UNITS, UNITS), torch.nn.ReLU(), torch.nn.Linear(UNITS, 10)
+        torch.nn.Linear(784, UNITS),
+        torch.nn.ReLU(),
+        torch.nn.Linear(UNITS, UNITS),
+        torch.nn.ReLU(),
+        torch.nn.Linear(UNITS, 10),
     )
     optimiser = torch.optim.SGD(net.parameters(), RATE)
     slots = BUDGET // 784
@@ -146,7 +151,8 @@ def main() -> None:
     mind = Mind(Cortex, asymmetric_cross_entropy, optax.sgd(RATE), BATCH)
     stretch = experiences(0)
     hand, carry, arrays = by_hand(stretch)
-    lives = {"raw": create(mind, body(28, 8), jax.random.key(0)), "packed": create(mind, body(14, 4), jax.random.key(0))}
+    bodies = {"raw": body(28, 8), "packed": body(14, 4)}
+    lives = {which: create(mind, architecture, jax.random.key(0)) for which, architecture in bodies.items()}
     held = {"hand": carry} | lives
 
     def run_hand():
@@ -169,7 +175,7 @@ def main() -> None:
         timed(run)
     rounds = [{name: timed(run) for name, run in contestants.items()} for _ in range(ROUNDS)]
     peak = matmul_peak()
-    print(f"784-{UNITS}-{UNITS}-10, batch {BATCH} + {BATCH} replayed, SGD, {BUDGET // 1000} kB; {jax.devices()[0].device_kind}")
+    print(f"784-{UNITS}-{UNITS}-10, batch {BATCH} + {BATCH} replayed, SGD, {BUDGET // 1000} kB of memory")
     print(f"matmul peak here: {peak:.0f} GFLOP/s")
     print(f"{'':30}{'samples/s':>12}{'GFLOP/s':>10}{'of peak':>9}{'time / hand-written':>22}")
     for name in contestants:
@@ -200,9 +206,12 @@ def eight_seeds(mind: Mind, stretch: Experience) -> None:
     for run in ways.values():
         timed(run)
     rounds = [{name: timed(run) for name, run in ways.items()} for _ in range(3)]
-    print(f"{SEEDS} seeds, time / one seed: " + ", ".join(
-        f"{name} {median(turn[name] / turn['one'] for turn in rounds):.1f}" for name in ways if name != "one"
-    ))
+    print(
+        f"{SEEDS} seeds, time / one seed: "
+        + ", ".join(
+            f"{name} {median(turn[name] / turn['one'] for turn in rounds):.1f}" for name in ways if name != "one"
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What a change of shape costs: host milliseconds of a grow and a prune event, and compilations over 60 growth events.
 
-    python scripts/bench/surgery.py
+python scripts/bench/surgery.py
 """
 
 from functools import partial
