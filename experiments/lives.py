@@ -18,7 +18,7 @@ from dellm_jax.streams import Corpus, days
 from dellm_jax.surgery import living
 from dellm_jax.types import Architecture, Dellm, Mind, Report, Schedule
 from experiments.examine import WAYS, examine
-from experiments.log import Record
+from experiments.log import Record, watching
 
 
 @dataclass(frozen=True)
@@ -100,24 +100,26 @@ def _live(
 ) -> tuple[Dellm, Lived]:
     ends = days.ends(plan.days, plan.batch, plan.stretch)
     stream = islice(days.stretches(corpus.train, plan.days, plan.batch, plan.stretch), skip, None)
-    began, before = perf_counter(), lived.seconds
-    for phase, state, report in live(plan.mind, newborn, stream, plan.schedule):
-        step = int(state.clock.steps)
-        lived = _counted(lived, phase, step, report)
-        day = sum(end < step for end in ends) + 1
-        scalars = dict(report)
-        if phase == "rest" or step in ends:
-            lived, examined = _examined(plan, corpus, state, lived, day, phase)
-            scalars |= examined
-            if len(plan.days) == len(plan.groups) or day == len(plan.days):
-                record.say(_line(plan.name, day, phase, report, lived))
-        record.event(plan.name, phase, step, scalars)
-        lived = replace(lived, seconds=before + perf_counter() - began)
-        if phase == "rest":
-            extra = {"lived": asdict(lived), "stretches": step // plan.stretch, "lines": record.lines}
-            checkpoints.save(lived.nights, state, extra)
-            if plan.snapshots:
-                save_generation(folder / "snapshots", plan.mind, state, keep=plan.snapshots)
+    began, before, state = perf_counter(), lived.seconds, newborn
+    with watching(record.console, plan.name, ends[-1]) as watch:
+        for phase, state, report in live(plan.mind, newborn, stream, plan.schedule):
+            step = int(state.clock.steps)
+            lived = _counted(lived, phase, step, report)
+            day = sum(end < step for end in ends) + 1
+            scalars = dict(report)
+            if phase == "rest" or step in ends:
+                lived, examined = _examined(plan, corpus, state, lived, day, phase)
+                scalars |= examined
+                if len(plan.days) == len(plan.groups) or day == len(plan.days):
+                    record.say(_line(plan.name, day, phase, report, lived))
+            watch(step, f"day {day}, {phase}, {_now(lived)}")
+            record.event(plan.name, phase, step, scalars)
+            lived = replace(lived, seconds=before + perf_counter() - began)
+            if phase == "rest":
+                extra = {"lived": asdict(lived), "stretches": step // plan.stretch, "lines": record.lines}
+                checkpoints.save(lived.nights, state, extra)
+                if plan.snapshots:
+                    save_generation(folder / "snapshots", plan.mind, state, keep=plan.snapshots)
     return state, _measured(state, lived)
 
 
@@ -166,12 +168,22 @@ def _parameters(state: Dellm) -> int:
 
 
 def _line(name: str, day: int, phase: str, report: Report, lived: Lived) -> str:
-    now = lived.timeline[-1]
     if phase == "awake":
-        return f"{name:>11}  day {day}    lived   accuracy {now['accuracy']:6.1%}  units {now['units']:.0f}"
-    story = [f"held-out {report['held_out_before']:.1%} -> {report['held_out_after']:.1%}"]
-    story += [f"+{report['grow/births']:.0f}" for _ in [0] if report.get("grow/births")]
-    story += [f"-{report['prune/deaths']:.0f}" for _ in [0] if report.get("prune/deaths")]
-    story += ["rolled back" for _ in [0] if report["rolled_back"]]
-    told = f"accuracy {now['accuracy']:6.1%}  units {now['units']:.0f}  ({', '.join(story)})"
-    return f"{name:>11}  night {day}  rested  {told}"
+        return f"{name:>11}  day {day}    lived   {_now(lived)}"
+    story = []
+    if "prune/deaths" in report:
+        story.append(f"prune -{report['prune/deaths']:.0f}")
+    if "grow/births" in report:
+        story.append(f"grow +{report['grow/births']:.0f}")
+    if "replay/updates" in report:
+        story.append(f"replay kept {report['replay/kept_step']:.0f} of {report['replay/updates']:.0f} steps")
+    story.append(f"held-out {report['held_out_before']:.1%} -> {report['held_out_after']:.1%}")
+    if report["rolled_back"]:
+        story.append("rolled back")
+    return f"{name:>11}  night {day}  rested  {_now(lived)}  ({', '.join(story)})"
+
+
+def _now(lived: Lived) -> str:
+    if not lived.timeline:
+        return "newborn"
+    return f"accuracy {lived.timeline[-1]['accuracy']:6.1%}  units {lived.timeline[-1]['units']:.0f}"

@@ -2,11 +2,13 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 Scalars = Mapping[str, float]
 
@@ -52,7 +54,16 @@ class Record:
 
     def say(self, line: str) -> None:
         """A line for whoever watches."""
-        self.console.print(line, highlight=False)
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def watching(console: Console, life: str, steps: int) -> Iterator[Callable[[int, str], None]]:
+    """A live bar on a terminal, told by `(step, what is going on)`; nothing elsewhere, where lines tell the story."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(life, total=steps)
+        yield lambda step, told: progress.update(task, completed=step, description=f"{life}  {told}")
 
 
 class WandbMirror:

@@ -222,6 +222,23 @@ def test_single_bytes_are_counted_by_hand():
     np.testing.assert_allclose(np.sort(percept)[-5:], 8 / np.sqrt(7) * np.asarray([0, 1, 1, 1, 2]), rtol=1e-6)
 
 
+def test_buckets_are_the_published_hash():
+    """n-gram b_1..b_n goes to bucket (m >> 8) mod buckets, m = (h ^ h >> 15) 2246822519, h <- (h ^ b_k) 16777619 + k.
+
+    A saved life depends on it: with another hash it could no longer read. 2 and 3 stand for beginning and end.
+    """
+    counts = np.zeros(1024)
+    framed = [2, *"hé".encode(), 3]
+    for start in range(len(framed)):
+        gram = 0
+        for size, byte in enumerate(framed[start : start + 3], start=1):
+            gram = ((gram ^ byte) * 16777619 + size) % 2**32
+            mixed = (gram ^ gram >> 15) * 2246822519 % 2**32
+            counts[(mixed >> 8) % 1024] += 1
+    read = text(["hé"], Text(width=12, buckets=1024, longest=3))[0]
+    np.testing.assert_allclose(read, 8 * counts / np.linalg.norm(counts), rtol=1e-5)
+
+
 def test_an_empty_text_is_nothing_and_every_language_can_be_read():
     """No bytes, no percept; multi-byte UTF-8 and a text that fills the width are read, padding is not."""
     short, long = Text(width=12, buckets=1024), Text(width=16, buckets=1024)
