@@ -1,6 +1,5 @@
 """Contracts of waking life: create, respond, awake; what may be missing, what weighs nothing, what is refused."""
 
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,9 +25,23 @@ BODY = Architecture(
     episodic_bytes=21 * 60,
     semantic_chunk=16,
 )
-RULE = by_pathway(optax.adam(3e-3), predictive_coding(0.1))
+RULE = by_pathway(optax.adam(1e-2), predictive_coding(0.1))
 MIND = Mind(Cortex, asymmetric_cross_entropy, RULE, rehearse=4)
-ALONE = MIND._replace(rehearse=0)
+
+
+def together(*rules: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
+    """The sum of what several rules would do."""
+
+    def update(slope, states, params, **felt):
+        updates, states = zip(
+            *(rule.update(slope, state, params, **felt) for rule, state in zip(rules, states, strict=True)), strict=True
+        )
+        return jax.tree.map(lambda *leaves: sum(leaves), *updates), states
+
+    return optax.GradientTransformationExtraArgs(lambda params: tuple(rule.init(params) for rule in rules), update)
+
+
+ALONE = MIND._replace(rehearse=0, rule=together(RULE, oja(0.01)))  # every kind of learning, nothing rehearsed
 KEY = jax.random.key(0)
 PICTURES = np.random.default_rng(9).integers(0, 256, (6, 4, 4, 1))
 WORDS = np.frombuffer(b"one\0two\0sixnine" + b"tenellyes\0", np.uint8)[:24].reshape(6, 4)
@@ -41,6 +54,9 @@ def stretch(targets: list, senses: tuple[str, ...] = ("image", "text"), seed: in
     noise = np.random.default_rng(seed).normal(scale=15, size=(*target.shape, 4, 4, 1))
     raw = {"image": np.clip(PICTURES[target] + noise, 0, 255).astype(np.uint8), "text": WORDS[target]}
     return Experience({sense: raw[sense] for sense in senses}, target, np.ones(target.shape, np.float32))
+
+
+DAY = stretch(np.random.default_rng(1).integers(0, 4, (40, 4)))
 
 
 def bits(state: Dellm) -> dict[str, bytes]:
@@ -65,10 +81,18 @@ def newborn() -> Dellm:
 
 
 @pytest.fixture(scope="module")
-def grown(newborn) -> Dellm:
+def day_old(newborn) -> Dellm:
     """The same life after forty batches of four concepts, seen and read."""
-    targets = np.random.default_rng(1).integers(0, 4, (40, 4))
-    return awake(MIND, copy(newborn), stretch(targets))[0]
+    return awake(MIND, copy(newborn), DAY)[0]
+
+
+@pytest.fixture(scope="module")
+def grown(day_old) -> Dellm:
+    """The same life after four such days."""
+    state = copy(day_old)
+    for _ in range(3):
+        state, _ = awake(MIND, state, DAY)
+    return state
 
 
 def test_the_same_key_gives_the_same_life(newborn):
@@ -80,7 +104,7 @@ def test_the_same_key_gives_the_same_life(newborn):
 
 
 def test_responding_changes_nothing_and_looks_at_no_target(grown):
-    """The same question gets the same answer bit for bit, whatever its targets and weights, and the life stays as it is."""
+    """The same question gets the same answer bit for bit, whatever its targets; the life stays as it is."""
     before, question = bits(grown), stretch([0, 1, 2, 3])
     one = respond(MIND, grown, question)
     other = respond(MIND, grown, question.replace(target=question.target[::-1] * 0, weight=question.weight * 0))
@@ -105,22 +129,17 @@ def test_what_it_answers_is_the_pool_of_its_experts(grown):
     np.testing.assert_allclose(response.confidence, np.exp(expected.max(1)), atol=1e-4)
 
 
-def test_a_day_is_its_moments_one_after_another(newborn):
-    """`awake` over [T, B] equals a Python loop of `awake_step`: episodes, counts and clock bit for bit, the rest closely."""
-    day = stretch(np.random.default_rng(2).integers(0, 6, (6, 4)))
-    whole, reports = awake(MIND, copy(newborn), day)
-    state, losses = newborn, []
-    for moment in range(6):
-        state, report = step(MIND, state, jax.tree.map(lambda leaf: leaf[moment], day))  # noqa: B023
-        losses.append(report["loss"])
-    np.testing.assert_allclose(reports["loss"], losses, rtol=1e-4)
-    exact = {
-        path for path in bits(whole) if path.startswith("memory/episodic") or path.endswith(("count", "fill", "key"))
-    }
-    assert not changed(whole, state) & (exact | {"clock/steps", "clock/experiences"})
-    for path, leaf in flat(whole).items():
+def test_a_day_is_its_moments_one_after_another(newborn, day_old):
+    """`awake` over [T, B] equals a Python loop of `awake_step`: episodes, counts and clock bit for bit, all closely."""
+    state = newborn
+    for moment in range(40):
+        state, _ = step(MIND, state, jax.tree.map(lambda leaf: leaf[moment], DAY))  # noqa: B023
+    exact = ("memory/episodic", "memory/semantic/image/count", "memory/semantic/text/count", "clock/steps", "key")
+    assert not {path for path in changed(day_old, state) if path.startswith(exact)}
+    for path, leaf in flat(day_old).items():
         if path != "key":
-            np.testing.assert_allclose(leaf, flat(state)[path], atol=2e-4, rtol=1e-3, err_msg=path)
+            close = 1e-3 * max(1.0, float(np.abs(leaf).max(initial=0)))
+            np.testing.assert_allclose(leaf, flat(state)[path], atol=close, err_msg=path)
 
 
 def test_the_first_moment_by_hand(newborn):
@@ -137,7 +156,7 @@ def test_the_first_moment_by_hand(newborn):
 
 
 def test_a_concept_named_once_can_be_answered_at_once(newborn):
-    """After one example a concept is alive and the only answer; a second one shares the probability from its first on."""
+    """After one example a concept is alive and the only answer; a second one shares from its first on."""
     question, first = stretch([3, 3, 3, 3]), stretch([3, 3, 3, 3]).replace(weight=np.float32([1, 0, 0, 0]))
     state, _ = step(MIND, newborn, first)
     assert np.asarray(state.homeostasis["concepts"]["active"]).tolist() == [0, 0, 0, 1, 0, 0]
@@ -158,63 +177,67 @@ def test_a_missing_sense_is_normal(grown, senses):
     assert response.by["cortex"].argmax(1).tolist() == targets, "the cortex alone too"
 
 
-def test_what_was_not_there_is_not_learned(grown):
-    """Of an experience that is only read, the picture's memory, weights and presence bit stay untouched."""
-    state, _ = step(ALONE, grown, stretch([4, 4, 4, 4], ("text",)))
-    touched = changed(state, grown)
-    assert not {path for path in touched if path.startswith("memory/semantic/image")}
-    assert {"memory/semantic/text/total", "params/joined/from_text", "memory/episodic/codes/text"} <= touched
-    written = np.asarray(state.memory.episodic.codes["text"]).tolist().index(WORDS[4].tolist())
-    assert int(state.memory.episodic.present[written]) == 0b10
-    assert not np.asarray(state.memory.episodic.codes["image"])[written].any()
+@pytest.fixture(scope="module")
+def free(grown) -> Dellm:
+    """The same life with a learner for every kind of rule."""
+    return grown.replace(learner=ALONE.rule.init(grown.params))
 
 
-LOCAL = ALONE._replace(rule=by_pathway(oja(0.01), predictive_coding(0.1)))
+def test_what_was_not_there_is_not_learned(free):
+    """Of an experience that is only seen, what is known of words, and what predicts them, stays as it is."""
+    state, _ = step(ALONE, free, stretch([4, 4, 4, 4], ("image",)))
+    touched = changed(state, free)
+    assert not {
+        path for path in touched if path.startswith("memory/semantic/text") or path.startswith("params/joined/to_text")
+    }
+    assert {"memory/semantic/image/total", "params/joined/from_seen", "memory/episodic/codes/image"} <= touched
+    row, quota = int(state.memory.episodic.row[4]), 60 // 5
+    written = slice(row * quota, row * quota + 4)
+    assert state.memory.episodic.present[written].tolist() == [0b01] * 4
+    assert not np.asarray(state.memory.episodic.codes["text"][written]).any()
 
 
-@pytest.mark.parametrize("mind", [ALONE, LOCAL], ids=["backprop", "Oja"])
-def test_rows_of_weight_zero_leave_no_trace(grown, mind):
+def test_rows_of_weight_zero_leave_no_trace(free):
     """Whatever rows of weight 0 hold, the whole life after the batch is the same bit for bit."""
-    state = grown.replace(learner=mind.rule.init(grown.params))
     weight = np.float32([1, 0, 1, 0])
     one, other = (stretch(targets, seed=3) for targets in ([0, 5, 1, 2], [0, 1, 1, 4]))
     other.senses["text"][[1, 3]] = 255
     one.senses["image"][[0, 2]] = other.senses["image"][[0, 2]]
-    after = [step(mind, state, batch.replace(weight=weight))[0] for batch in (one, other)]
+    after = [step(ALONE, free, batch.replace(weight=weight))[0] for batch in (one, other)]
     assert not changed(*after)
-    assert "params/joined/from_seen" in changed(after[0], state) and "params/joined/to_seen" in changed(after[0], state)
+    assert {"params/joined/from_seen", "params/joined/to_seen"} <= changed(after[0], free)
 
 
-@pytest.mark.parametrize("mind", [ALONE, LOCAL], ids=["backprop", "Oja"])
-def test_a_batch_that_is_filled_up_teaches_as_much(grown, mind):
-    """Padding with weight 0 changes no weight: what is learned is the mean over what was lived."""
-    state = grown.replace(learner=mind.rule.init(grown.params))
-    padded = stretch([0, 1, 3, 3], ("image",)).replace(weight=np.float32([1, 1, 0, 0]))
-    alone = jax.tree.map(lambda leaf: leaf[:2], padded)
-    one, other = (step(mind, state, batch)[0].params for batch in (padded, alone))
-    for path, leaf in flat(one).items():
-        np.testing.assert_allclose(leaf, flat(other)[path], atol=1e-6, err_msg=path)
+def test_what_is_learned_is_the_weighted_mean(free):
+    """Two examples padded to four teach what each of them twice at half the weight teaches, by every kind of rule."""
+    pair = stretch([0, 1, 0, 1], ("image",))
+    pair.senses["image"][2:] = pair.senses["image"][:2]
+    weights = ([1, 1, 0, 0], [0.5] * 4, [3, 3, 0, 0])
+    one, *others = (step(ALONE, free, pair.replace(weight=np.float32(weight)))[0].params for weight in weights)
+    for other in others:
+        for path, leaf in flat(one).items():
+            np.testing.assert_allclose(leaf, flat(other)[path], atol=1e-5, err_msg=path)
 
 
-def test_nothing_lived_is_nothing_remembered(grown):
+def test_nothing_lived_is_nothing_remembered(free):
     """A batch in which every weight is 0 leaves memories, concepts and the count of experiences as they are."""
     empty = stretch([0, 4, 5, 5]).replace(weight=np.zeros(4, np.float32))
-    touched = changed(step(ALONE, grown, empty)[0], grown)
+    touched = changed(step(ALONE, free, empty)[0], free)
     still = ("memory/episodic", "homeostasis", "clock/experiences", "clock/since_rest")
     assert not {path for path in touched if path.startswith(still)}
-    assert not {path for path in touched if path.endswith(("count", "total"))}
+    assert not {path for path in touched if path.startswith("memory/semantic") and path.endswith(("count", "total"))}
 
 
 GOOD = stretch([[0, 1], [2, 3]])
 REFUSED = {
     "unknown sense": (lambda e: e.replace(senses={"smell": e.target}), r"senses\['smell'\].*no such sense"),
     "no sense": (lambda e: e.replace(senses={}), r"senses is empty"),
-    "wrong dtype": (lambda e: picture(e, e.senses["image"].astype(np.int32)), r"\['image'\].*dtype int32.*uint8"),
-    "not finite": (lambda e: picture(e, e.senses["image"] * np.nan), r"\['image'\].*NaN"),
-    "infinite": (lambda e: picture(e, e.senses["image"] * np.inf), r"\['image'\].*infinite"),
-    "scaled": (lambda e: picture(e, np.float32(e.senses["image"] / 255)), r"\['image'\].*dtype float32"),
-    "wrong shape": (lambda e: picture(e, e.senses["image"][..., 0]), r"\['image'\].*shape \(2, 2, 4, 4\)"),
-    "other batch": (lambda e: picture(e, e.senses["image"][:, :1]), r"\['image'\].*shape \(2, 1, 4, 4, 1\)"),
+    "wrong dtype": (lambda e: picture(e, e.senses["image"].astype(np.int32)), r"senses\['image'\].*dtype int32.*uint8"),
+    "not finite": (lambda e: picture(e, np.full((2, 2, 4, 4, 1), np.nan)), r"senses\['image'\].*NaN"),
+    "infinite": (lambda e: picture(e, np.full((2, 2, 4, 4, 1), np.inf)), r"senses\['image'\].*infinite"),
+    "scaled": (lambda e: picture(e, np.float32(e.senses["image"] / 255)), r"senses\['image'\].*dtype float32"),
+    "wrong shape": (lambda e: picture(e, e.senses["image"][..., 0]), r"senses\['image'\].*shape \(2, 2, 4, 4\)"),
+    "other batch": (lambda e: picture(e, e.senses["image"][:, :1]), r"senses\['image'\].*shape \(2, 1, 4, 4, 1\)"),
     "negative target": (lambda e: e.replace(target=e.target - 1), r"target goes from -1 to 2"),
     "target too large": (lambda e: e.replace(target=e.target + 3), r"target goes from 3 to 6.*raise .*concepts"),
     "fractional target": (lambda e: e.replace(target=e.target * 1.0), r"target has dtype float64"),

@@ -49,9 +49,18 @@ def train(mind, state, stretch):
     return state
 
 
+NOBODY = laws(optax.identity())
+
+
+def newborn(mind, architecture):
+    """What `create` makes, compiled once for all learners."""
+    state = create(NOBODY, architecture, jax.random.key(0))
+    return state.replace(learner=mind.rule.init(state.params))
+
+
 def lived(mind, architecture, seed, alive=None):
     """A life whose body and learner hold random floats; units not in `alive` {axis: positions} are silent: zero."""
-    state = create(mind, architecture, jax.random.key(seed))
+    state = newborn(mind, architecture)
     random = np.random.default_rng(seed)
     masks = {"concepts": np.arange(architecture.concepts) < 2}
     for assembly in architecture.assemblies:

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import jax
 import optax
 import pytest
-from small_lives import IMAGE, experiences, laws, lived
+from small_lives import IMAGE, experiences, laws, lived, newborn
 
 from dellm_jax import surgery
 from dellm_jax.life import live
-from dellm_jax.mind import awake, create
+from dellm_jax.mind import awake
 from dellm_jax.rest.grow import _recruit as recruit
 from dellm_jax.trees import copy
 from dellm_jax.types import Architecture, Assembly, Schedule
@@ -105,9 +105,7 @@ def test_awake_never_waits_for_a_compiler():
     """
     mind = laws(optax.sgd(1e-3))  # of its own, so that no other test has compiled for it
     stream = [experiences((1, 4), seed=day) for day in range(4)]
-    life = live(
-        mind, create(mind, BODY, jax.random.key(0)), stream, Schedule(rest_every=12, night=(("grow", growing),))
-    )
+    life = live(mind, newborn(mind, BODY), stream, Schedule(rest_every=12, night=(("grow", growing),)))
     lived_through = []
     with counting(COMPILED) as compiled:
         for phase, state, report in life:

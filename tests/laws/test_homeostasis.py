@@ -2,17 +2,15 @@
 
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from small_lives import IMAGE, TEXT, body, experiences, laws, live_step, lived, train
+from small_lives import IMAGE, TEXT, body, experiences, laws, live_step, lived, newborn, train
 
 from dellm_jax.assemblies import adapt
 from dellm_jax.assemblies.homeostasis import RATE_DECAY
-from dellm_jax.mind import create
 
 few = settings(max_examples=20, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
 SPEED, TARGET = 2.0**-10, 0.25
@@ -104,7 +102,7 @@ def test_firing_rates_approach_the_target():
     has an atom at zero; a threshold held there alternates, and its running rate is what meets the target.
     """
     hyper = {"threshold_speed": jnp.float32(0.03), "firing_target": jnp.float32(0.15)}
-    state = create(fixed, body(), jax.random.key(3))
+    state = newborn(fixed, body())
     state = train(fixed, state.replace(hyper=state.hyper | hyper), experiences((500, 32)))
     x = np.asarray(experiences((4096,), seed=1).senses["image"]).reshape(4096, -1) / 255.0
     drive = x @ np.asarray(state.params["vision"]["from_image"]) + state.params["vision"]["bias"]

@@ -7,12 +7,12 @@ import optax
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from small_lives import IMAGE, TEXT, arrays, assert_same, body, experiences, laws, live_step, lived, train
+from small_lives import IMAGE, TEXT, arrays, assert_same, body, experiences, laws, live_step, lived, newborn, train
 
 from dellm_jax import axes, surgery
 from dellm_jax.assemblies import Cortex
 from dellm_jax.learning import by_pathway, predictive_coding
-from dellm_jax.mind import create, respond
+from dellm_jax.mind import respond
 from dellm_jax.trees import flat
 from dellm_jax.types import Architecture, Assembly, SurgeryError
 
@@ -160,8 +160,8 @@ def test_every_leaf_is_named_by_its_axes(learner):
     The names of weights are written here from what they mean: `from_s` of a is [s, a], `to_s` of a is [a, s]. Only
     adafactor's stand-ins of one element, for statistics that a leaf does not have, are unnamed.
     """
-    mind, architecture = LEARNERS[learner], body(8, 12, senses=(IMAGE, TEXT), semantic=True)
-    state = create(mind, architecture, jax.random.key(0))
+    mind, architecture = LEARNERS[learner], body(senses=(IMAGE, TEXT), semantic=True)
+    state = newborn(mind, architecture)
     named, sizes = axes.names(mind, state), architecture.sizes()
     own = {node: architecture.axis(node) for node in architecture.reads}
     for path, leaf in flat(state).items():
@@ -191,7 +191,7 @@ def test_factored_moments_are_named_by_the_axes_they_kept():
     [text 16, reading 20] is wide, [image 16, vision 16] is square and [vision 16, association 8] is tall.
     """
     mind = LEARNERS["adafactor"]
-    state = create(mind, body(senses=(IMAGE, TEXT)), jax.random.key(0))
+    state = newborn(mind, body(senses=(IMAGE, TEXT), semantic=True))
     state = surgery.resize(mind, surgery.resize(mind, state, VISION, 16), "reading.units", 20)
     random = np.random.default_rng(0)
     slope = jax.tree.map(lambda leaf: random.normal(size=leaf.shape).astype(np.float32), state.params)
@@ -214,7 +214,7 @@ def test_a_leaf_that_nobody_named_is_refused():
     """A learner with an array of its own, which no parameter explains, is an error that names the leaf."""
     strange = optax.GradientTransformation(lambda params: {"table": jnp.zeros(3)}, lambda u, s, p=None: (u, s))
     mind = laws(strange)
-    state = create(mind, body(), jax.random.key(0))
+    state = newborn(mind, body())
     with pytest.raises(SurgeryError, match=r"leaf 'learner/.*table' has shape \(3,\)"):
         axes.names(mind, state)
 
@@ -232,7 +232,7 @@ def test_after_take_everything_is_where_its_name_says(learner, seed, axis, index
     one kind, for growth swaps which of the two is which.
     """
     mind = LEARNERS[learner]
-    state = lived(mind, body(8, 12), seed)
+    state = surgery.resize(mind, lived(mind, body(), seed), ASSOCIATION, 12)
     after = surgery.take(mind, state, axis, index)
     expected = jax.eval_shape(mind.rule.init, after.params)
     assert jax.tree.structure(after.learner) == jax.tree.structure(expected)
@@ -258,7 +258,7 @@ def test_after_take_everything_is_where_its_name_says(learner, seed, axis, index
 def test_growth_swaps_the_row_and_column_statistics_of_adafactor():
     """The law above meets the swap: [8, 12] and [20, 12] keep another axis in `v_row`."""
     mind = LEARNERS["adafactor"]
-    state = lived(mind, body(8, 12), 0)
+    state = surgery.resize(mind, lived(mind, body(), 0), ASSOCIATION, 12)
     grown = surgery.resize(mind, state, VISION, 20)
     kept = [
         next(n for p, n in axes.names(mind, life).items() if "v_row" in p and p.endswith("association/from_vision"))
@@ -325,7 +325,7 @@ def test_newborns_listen_to_the_living_and_fire_like_them():
 @few
 @given(seeds, st.sampled_from([5, 12]))
 def test_room_for_concepts_changes_no_answer(learner, seed, concepts):
-    """Growth of the concept axis keeps every log p of the cortex and gives the learner that the rule makes."""
+    """Growth of the concept axis keeps every logit, and new concepts are unborn: zero everywhere, never the answer."""
     mind, batch = LEARNERS[learner], experiences((8,), seed=seed)
     state = lived(mind, body(), seed)
     grown = surgery.resize(mind, state, "concepts", concepts)
@@ -334,6 +334,9 @@ def test_room_for_concepts_changes_no_answer(learner, seed, concepts):
     assert {names[f"memory/episodic/{leaf}"] for leaf in ("row", "seen")} == {("concepts",)}
     before, after = (thoughts(life, batch) for life in (state, grown))
     np.testing.assert_allclose(after[:, :4], before, atol=1e-5, rtol=0)
+    assert np.all(after[:, 4:] <= -1e9)
+    for path, leaf, along in leaves_on(mind, grown, "concepts"):
+        assert not np.take(leaf, range(4, concepts), along).any(), path
 
 
 def thoughts(state, batch):
@@ -438,6 +441,6 @@ def test_surgery_changes_nothing_in_the_life_passed_in(learner):
 def test_growth_across_the_size_from_which_a_rule_factors_is_refused():
     """Full statistics cannot become rows and columns: the error names the leaf and says what to do."""
     mind = laws(optax.adafactor(1e-2, min_dim_size_to_factor=12))
-    state = lived(mind, body(), 0)
+    state = surgery.resize(mind, lived(mind, body(), 0), ASSOCIATION, 9)
     with pytest.raises(SurgeryError, match=r"v.*vision/from_image.* does not depend on sizes"):
         surgery.resize(mind, state, VISION, 16)
