@@ -102,6 +102,8 @@ class Architecture:
     feedback: bool = True
 
     def __post_init__(self) -> None:
+        if self.quantum < 1:
+            raise ArchitectureError(f"architecture.quantum is {self.quantum}; capacities are multiples of at least 1")
         known: set[str] = set()
         for sense in self.senses:
             _unique(known, sense.name)
@@ -181,6 +183,11 @@ def _rounded(assembly: Assembly, quantum: int) -> Assembly:
     capacity = assembly.capacity or quantum * math.ceil(assembly.units / quantum)
     if capacity < assembly.units:
         raise ArchitectureError(f"assembly {assembly.name!r}: {assembly.units} units in a capacity of {capacity}")
+    if 0 < assembly.max_units < assembly.units:
+        raise ArchitectureError(
+            f"assembly {assembly.name!r} is born with units={assembly.units}, above max_units={assembly.max_units}; "
+            "raise max_units or lower units"
+        )
     return replace(assembly, capacity=capacity, max_units=assembly.max_units or 4 * capacity)
 
 
@@ -281,3 +288,5 @@ class Schedule:
         for field in ("rest_every", "pressure", "full", "inactivity_s", "min_awake"):
             if getattr(self, field) < 0:
                 raise ScheduleError(f"schedule.{field} is {getattr(self, field)}; expected 0 (off) or more")
+        if self.pressure and not self.full:
+            raise ScheduleError("schedule.full is 0; resting by pressure needs at least 1 experience that fills it")

@@ -18,6 +18,9 @@ def corpus(config: DictConfig) -> Corpus:
     """The data set of the stream, through the senses it is lived with."""
     whole: Corpus = instantiate(config.stream.corpus)
     senses = list(config.stream.senses)
+    for which in ("senses", "query"):
+        if not config.stream[which]:
+            raise StreamError(f"stream.{which} is empty; name at least one of {sorted(whole.train.banks)}")
     for sense in config.stream.query:
         if sense not in senses:
             raise StreamError(f"stream.query asks through {sense!r}, but stream.senses is {senses}; add it there")

@@ -2,13 +2,17 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
 from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from yaml import YAMLError
 
 from dellm_jax.types import DellmError, SnapshotError
+from experiments.config import ConfigError, settings, sound
 
 Result = TypeVar("Result")
 
@@ -23,10 +27,24 @@ def guarded(main: Callable[[], Result]) -> Result:
 
 
 def one_line(error: BaseException) -> str:
-    """The innermost cause that is the user's, its lines joined."""
+    """The innermost cause that is the user's: what, where and the fix."""
     while isinstance(error.__cause__, DellmError | OmegaConfBaseException):
         error = error.__cause__
-    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    text, place = str(error), getattr(error, "full_key", None)
+    if place and isinstance(error, ConfigAttributeError | ConfigKeyError):
+        return _unknown(place, "not in struct" in text)
+    if place and isinstance(error, OmegaConfBaseException):
+        text = f"{place}: {text.splitlines()[0]}"
+    text = text.split("Config search path")[0]  # Hydra's list of folders, of no help here
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _unknown(name: str, may_be_added: bool) -> str:
+    if may_be_added:
+        return f"{name} is not set in this configuration; check its spelling, or write +{name}=... to add it"
+    near = get_close_matches(name, settings(), 2)
+    fix = f"did you mean {' or '.join(near)}?" if near else "`python -m experiments.train --cfg job` prints them all"
+    return f"there is no setting {name}; {fix}"
 
 
 def resumed(arguments: Sequence[str]) -> Path | None:
@@ -47,3 +65,17 @@ def run_folder(name: str) -> Path:
             f"{folder} holds no config.yaml, so it is no run folder; give the folder a run printed at its end"
         )
     return folder
+
+
+def configuration(folder: Path) -> DictConfig:
+    """The configuration that a run was given, checked again."""
+    path, fix = folder / "config.yaml", "copy it back or start a new run"
+    try:
+        config = OmegaConf.load(path)
+        if not isinstance(config, DictConfig) or not config:
+            raise SnapshotError(f"{path} holds no settings; {fix}")
+        return sound(config)
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise SnapshotError(f"{path} cannot be read as YAML ({type(error).__name__}); {fix}") from error
+    except (ConfigError, OmegaConfBaseException) as error:
+        raise SnapshotError(f"{path}: {one_line(error)}") from None

@@ -4,6 +4,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from dellm_jax.types import DellmError
+
+# The least and the most that a number may be, where no law of the library says so in the words of the configuration.
+RANGES: dict[str, tuple[int, int | None]] = {
+    "seed": (0, 2**32 - 1),
+    "semantic_chunk": (1, None),
+    "keep_snapshots": (0, None),
+    "size.units": (1, None),
+    "size.quantum": (1, None),
+    "cycle.batch": (1, None),
+    "cycle.stretch": (1, None),
+    "cycle.rehearse": (0, None),
+    "cycle.night_steps": (1, None),
+    "cycle.joint_epochs": (1, None),
+}
+
+
+class ConfigError(DellmError):
+    """A configuration that no run can have."""
 
 
 @dataclass
@@ -88,6 +109,27 @@ class Config:
     learning: Learning = field(default_factory=Learning)
     rest: dict[str, Any] = field(default_factory=dict)
     log: Log = field(default_factory=Log)
+
+
+def sound(config: DictConfig) -> DictConfig:
+    """The same configuration, resolved, if it has the settings of `Config` and no other, each of its kind and range.
+
+    Raises ConfigError, or what OmegaConf raises. (Hydra alone lets `+cycel=fast` pass, and nobody checks a saved file.)
+    """
+    known = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.to_container(config, resolve=True))
+    for name, (least, most) in RANGES.items():
+        value = OmegaConf.select(known, name)
+        if value < least or (most is not None and value > most):
+            expected = f"{least} or more" if most is None else f"{least} to {most}"
+            raise ConfigError(f"{name} is {value}; expected {expected}")
+    return known
+
+
+def settings() -> list[str]:
+    """The dotted name of every typed setting."""
+    defaults = OmegaConf.to_container(OmegaConf.structured(Config))
+    inner = [f"{group}.{name}" for group, node in defaults.items() if isinstance(node, dict) for name in node]
+    return [*defaults, *inner]
 
 
 def register() -> None:

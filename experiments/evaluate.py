@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import jax
-from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
@@ -17,20 +16,21 @@ from dellm_jax.mind import create
 from dellm_jax.persistence import load_newest
 from dellm_jax.types import SnapshotError
 from experiments import build
-from experiments.command import guarded, run_folder
+from experiments.command import configuration, guarded, run_folder
 from experiments.examine import examine
 
 
 def evaluate(folder: Path, console: Console) -> float:
     """Print the accuracy of the newest snapshot that verifies, by sense and by way of knowing; returns the whole's."""
-    config = OmegaConf.load(folder / "config.yaml")
+    config = configuration(folder)
     corpus, mind = build.corpus(config), build.mind(config)
     newborn = partial(create, mind, key=jax.random.key(config.seed))
     life, path, skipped = load_newest(folder / "lives" / "dellm" / "snapshots", newborn)
     for reason in skipped:
-        console.print(reason)
+        console.print(reason, markup=False, highlight=False, soft_wrap=True)
     answers = examine(mind, life, corpus.test)
-    table = Table(title=f"{path.name}, {int(life.clock.nights)} nights old")
+    console.print(f"{path.name}, {int(life.clock.nights)} nights old", highlight=False)
+    table = Table()
     queries = list(answers.right["whole"])
     for heading in ("accuracy", *queries):
         table.add_column(heading)

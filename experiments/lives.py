@@ -11,9 +11,11 @@ import jax
 import numpy as np
 
 from dellm_jax import metrics, trees
+from dellm_jax.experience import validate
 from dellm_jax.life import live
 from dellm_jax.mind import create
 from dellm_jax.persistence import Checkpoints, save_generation
+from dellm_jax.persistence.files import write_atomically
 from dellm_jax.streams import Corpus, days
 from dellm_jax.surgery import living
 from dellm_jax.types import Architecture, Dellm, Mind, Report, Schedule
@@ -65,6 +67,12 @@ class Lived:
         return metrics.forgetting(R) if R.shape[0] == R.shape[1] else None
 
 
+def check(plan: Plan, corpus: Corpus) -> None:
+    """Raise DellmError now, before anything is written, if this life could not be born or could not live a moment."""
+    jax.eval_shape(partial(create, plan.mind, plan.architecture), jax.random.key(0))
+    validate(plan.architecture, days.stretch(corpus.train, plan.days[0][:1], 1, 1))
+
+
 def run(plan: Plan, corpus: Corpus, seed: int, folder: Path, record: Record) -> Lived:
     """Live `plan`, or go on from where its folder says it was. A finished life is read, not lived again."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +92,9 @@ def run(plan: Plan, corpus: Corpus, seed: int, folder: Path, record: Record) -> 
             state, lived, skip = newborn(plan.architecture), Lived(plan.name), 0
             record.truncate(record.lines_before(plan.name))
         state, lived = _live(plan, corpus, state, lived, skip, folder, record, checkpoints)
-    finished.write_text(json.dumps(asdict(lived)))
+    if plan.snapshots:  # a life may end awake
+        save_generation(folder / "snapshots", plan.mind, state, keep=plan.snapshots)
+    write_atomically(finished, json.dumps(asdict(lived)).encode())
     return lived
 
 
@@ -116,10 +126,10 @@ def _live(
             record.event(plan.name, phase, step, scalars)
             lived = replace(lived, seconds=before + perf_counter() - began)
             if phase == "rest":
+                if plan.snapshots:  # first, so that no checkpoint goes on from a night whose snapshot is missing
+                    save_generation(folder / "snapshots", plan.mind, state, keep=plan.snapshots)
                 extra = {"lived": asdict(lived), "stretches": step // plan.stretch, "lines": record.lines}
                 checkpoints.save(lived.nights, state, extra)
-                if plan.snapshots:
-                    save_generation(folder / "snapshots", plan.mind, state, keep=plan.snapshots)
     return state, _measured(state, lived)
 
 

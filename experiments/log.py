@@ -30,7 +30,7 @@ class Record:
         self.console, self.mirror = console, mirror
         self.path = folder / "metrics.jsonl"
         self.path.touch()
-        self.lines = len(self.path.read_text().splitlines())
+        self.truncate(len(self.path.read_bytes().splitlines()))
 
     def lines_before(self, life: str) -> int:
         """Lines ahead of the first event of a life: what to keep when that life starts anew."""
@@ -38,9 +38,12 @@ class Record:
         return next((i for i, event in enumerate(events) if f'"life": "{life}"' in event), len(events))
 
     def truncate(self, lines: int) -> None:
-        """Forget every event after the first `lines`: what an interrupted run wrote beyond its last checkpoint."""
-        kept = self.path.read_text().splitlines(keepends=True)[:lines]
-        self.path.write_text("".join(kept))
+        """Forget every event after the first `lines`: what an interrupted run wrote beyond its last checkpoint.
+
+        So is a last line without an end. The file is cut, not rewritten: being interrupted here loses nothing.
+        """
+        kept = [line for line in self.path.read_bytes().splitlines(keepends=True)[:lines] if line.endswith(b"\n")]
+        os.truncate(self.path, sum(map(len, kept)))
         self.lines = len(kept)
 
     def event(self, life: str, phase: str, step: int, scalars: Scalars) -> None:
@@ -54,7 +57,7 @@ class Record:
 
     def say(self, line: str) -> None:
         """A line for whoever watches."""
-        self.console.print(line, highlight=False, soft_wrap=True)
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

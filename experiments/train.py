@@ -20,11 +20,12 @@ from rich.console import Console
 
 from dellm_jax import compilation
 from dellm_jax.learning import cross_entropy
+from dellm_jax.persistence.files import write_atomically
 from dellm_jax.streams import Corpus, days
-from dellm_jax.types import Schedule
+from dellm_jax.types import Schedule, SnapshotError
 from experiments import build, lives, report
-from experiments.command import guarded, resumed
-from experiments.config import register
+from experiments.command import configuration, guarded, resumed
+from experiments.config import register, sound
 from experiments.log import Record
 
 CONF = str(Path(__file__).parents[1] / "conf")
@@ -58,13 +59,15 @@ def plans(config: DictConfig, corpus: Corpus) -> list[lives.Plan]:
 
 
 def run(config: DictConfig, folder: Path, console: Console) -> dict:
-    """Live every plan, then table, figure and summary. Returns the summary."""
+    """Live every plan, then table, figure and summary. Returns the summary. What cannot be lived leaves no trace."""
     began = perf_counter()
+    config = sound(config)
     compilation.persist(Path(pooch.os_cache("dellm_jax")) / "compiled")
     corpus = build.corpus(config)
     todo = plans(config, corpus)
-    folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    for plan in {plan.architecture: plan for plan in todo}.values():
+        lives.check(plan, corpus)
+    write_atomically(folder / "config.yaml", OmegaConf.to_yaml(config).encode())
     record = Record(folder, console, build.mirror(config, str(folder)))
     record.say(
         f"{corpus.name}: {corpus.train.target.size} experiences of {len(corpus.concepts)} concepts "
@@ -76,10 +79,9 @@ def run(config: DictConfig, folder: Path, console: Console) -> dict:
     report.write_summary(folder / "summary.json", summary)
     queries = list(corpus.test.banks) if len(corpus.test.banks) > 1 else []
     console.print(report.table(lived, queries))
-    console.print(
+    record.say(
         f"births {summary['births']}, deaths {summary['deaths']}, compilations inside awake "
-        f"{summary['awake_compilations']}, {summary['seconds']} s; everything is in {folder}",
-        highlight=False,
+        f"{summary['awake_compilations']}, {summary['seconds']} s; everything is in {folder}"
     )
     if record.mirror:
         record.mirror.finish(summary, picture)
@@ -91,18 +93,25 @@ def compose(config: DictConfig) -> float:
     """Hydra's entry: the final accuracy is what a sweep optimises."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     # Hydra would tell a job's error in lines of its own before it lets it through.
-    return guarded(lambda: run(config, folder, Console())["final_accuracy"])
+    return guarded(lambda: new(config, folder)["final_accuracy"])
+
+
+def new(config: DictConfig, folder: Path) -> dict:
+    """A run in a folder that holds none yet: lives found there would be taken for its own."""
+    if (folder / "config.yaml").exists():
+        raise SnapshotError(f"{folder} holds a run already; go on with it by resume={folder}, or choose another folder")
+    return run(config, folder, Console())
 
 
 def main() -> None:
     """`resume=<folder>` goes on with a run; anything else is a new one."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come to `guarded` instead of being told by Hydra
     folder = resumed(sys.argv[1:])
     if folder:
-        run(OmegaConf.load(folder / "config.yaml"), folder, Console())
+        run(configuration(folder), folder, Console())
     else:
         compose()
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     guarded(main)

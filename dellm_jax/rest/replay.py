@@ -12,7 +12,7 @@ from dellm_jax.memory import episodic
 from dellm_jax.mind import learn
 from dellm_jax.rest.judge import judge
 from dellm_jax.trees import named_key
-from dellm_jax.types import Array, Dellm, Mind, Report, Stage
+from dellm_jax.types import Array, Dellm, Mind, Report, ScheduleError, Stage
 
 
 def replay(rule: optax.GradientTransformationExtraArgs, steps: int, batch: int = 64, chunk: int = 50) -> Stage:
@@ -21,6 +21,8 @@ def replay(rule: optax.GradientTransformationExtraArgs, steps: int, batch: int =
     After every `chunk` steps the held-out episodes judge; the chunk with the least loss is kept, which may be none.
     Known invariances are used: every episode is seen a little differently each time.
     """
+    if min(steps, batch, chunk) < 1:
+        raise ScheduleError(f"replay has steps={steps}, batch={batch}, chunk={chunk}; expected 1 or more of each")
     chunk = min(chunk, steps)
 
     def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
