@@ -1,6 +1,7 @@
 """The only loop: a life lives its stream, rests when it is time, and tells its caller after every stretch."""
 
 from collections.abc import Callable, Iterable, Iterator
+from math import inf
 from time import monotonic
 
 import jax
@@ -75,7 +76,7 @@ def live(
             state, report = _night(mind, state, schedule, stretch)
             yield "rest", state, report
         waited = clock()
-    if prepared and schedule.inactivity_s > 0 and int(state.clock.since_rest) > 0:
+    if prepared and tired(schedule, state, inf):
         state, report = _night(mind, state, schedule, stretch)
         yield "rest", state, report
 

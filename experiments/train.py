@@ -74,7 +74,9 @@ def run(config: DictConfig, folder: Path, console: Console) -> dict:
         f"in {config.cycle.days} days"
     )
     lived = {plan.name: lives.run(plan, corpus, config.seed, folder / "lives" / plan.name, record) for plan in todo}
-    summary = report.summary(lived, perf_counter() - began)
+    # A run that was resumed took as long as its lives took, all parts of them.
+    seconds = max(perf_counter() - began, sum(one.seconds for one in lived.values()))
+    summary = report.summary(lived, seconds)
     picture = report.figure(lived, folder / "life.png")
     report.write_summary(folder / "summary.json", summary)
     queries = list(corpus.test.banks) if len(corpus.test.banks) > 1 else []

@@ -17,8 +17,7 @@ def wake(tomorrow: Experience) -> Stage:
     def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
         del key
         state = aged(state)
-        known = awake._cache_size()
         jax.block_until_ready(awake(mind, copy(state), tomorrow))
-        return state, {"compiled": float(awake._cache_size() - known)}
+        return state, {}
 
     return stage

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 CONF = Path(train.CONF)
 KEPT = TemporaryDirectory(prefix="jobs-")  # the run that several tests look at, and the cache of other processes
 SUMMARY = ("final_accuracy", "forgetting", "awake_compilations", "births", "deaths", "parameters", "state_bytes")
-# A life of seconds: 240 experiences in three days and three nights, the second in the middle of a day; growth.
+# A life of seconds: 240 experiences in three days and three nights, the second in the middle of a day; births, deaths.
 SHORT = (
     "size=tiny",
     "size.max_units=32",
@@ -41,11 +41,10 @@ SHORT = (
     "log=none",
     "semantic_chunk=16",
     "stream.corpus._target_=jobs.few_digits",
-    "stream.senses=[image,text]",
+    "stream.senses=[image]",
     "stream.query=[image]",
     "stream.image.filters=4",
     "+stream.image.cells=1",
-    "stream.text.buckets=32",
     "cycle.days=3",
     "cycle.batch=8",
     "cycle.stretch=5",

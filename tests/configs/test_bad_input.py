@@ -42,7 +42,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "size.episodic_bytes=10": ("episodic_bytes=10", "give at least"),
     "+stream.image.code_bits=3": ("'image'", "code_bits is 3", "1, 2, 4 or 8"),
     "stream.image.height=9": ("'image'", "(1, 1, 8, 8, 1)", "(1, 1, 9, 8, 1)"),
-    "stream.text.width=0": ("'text'", "at least 1"),
+    "stream.senses=[image,text] stream.text.width=0": ("'text'", "at least 1"),
     "semantic_chunk=0": ("semantic_chunk is 0", "1 or more"),
     "keep_snapshots=-1": ("keep_snapshots is -1", "0 or more"),
     "seed=-1": ("seed is -1", "0 to 4294967295"),
@@ -64,7 +64,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "stream=mnist_fsdd data.root=/nowhere": ("data.root=/nowhere", "leave it out"),
     "stream.senses=[]": ("stream.senses is empty", "'image', 'text'"),
     "stream.query=[]": ("stream.query is empty", "name at least one"),
-    "stream.query=[smell]": ("'smell'", "stream.senses is ['image', 'text']"),
+    "stream.query=[smell]": ("'smell'", "stream.senses is ['image']"),
     "stream.senses=[smell] stream.query=[smell]": ("'smell'", "choose among"),
 }
 
@@ -189,7 +189,14 @@ def test_a_run_without_snapshots_cannot_be_evaluated(tmp_path: Path, capsys: pyt
     one_line(capsys.readouterr().err, str(tmp_path), "found none", "save a life there first")
 
 
-@pytest.mark.parametrize("typed", ["train +cycel=fast", "train -m seed=0,1 cycle.days=99", "evaluate run=/nowhere"])
+def test_a_sweep_of_what_cannot_be_lived_is_refused_once(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    sweep = ("-m", *jobs.SHORT, "seed=0,1", "cycle.days=99", f"hydra.sweep.dir={tmp_path}")
+    assert jobs.commanded(train.main, *sweep) == 2
+    one_line(capsys.readouterr().err, "train: ", "days=99")
+    assert not list(tmp_path.glob("1")) + list(tmp_path.rglob("lives")) + list(tmp_path.rglob("metrics.jsonl"))
+
+
+@pytest.mark.parametrize("typed", ["train +cycel=fast", "evaluate run=/nowhere"])
 def test_the_same_in_a_process_of_its_own(typed: str, tmp_path: Path) -> None:
     """No warning, no word of Hydra or of the interpreter is added on the way out."""
     command, *arguments = typed.split()

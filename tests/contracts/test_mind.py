@@ -197,15 +197,16 @@ def test_what_was_not_there_is_not_learned(free):
     assert not np.asarray(state.memory.episodic.codes["text"][written]).any()
 
 
-def test_rows_of_weight_zero_leave_no_trace(free):
+@pytest.mark.parametrize("mind", [ALONE, MIND], ids=["alone", "rehearsing"])
+def test_rows_of_weight_zero_leave_no_trace(grown, free, mind):
     """Whatever rows of weight 0 hold, the whole life after the batch is the same bit for bit."""
-    weight = np.float32([1, 0, 1, 0])
+    state, weight = free if mind is ALONE else grown, np.float32([1, 0, 1, 0])
     one, other = (stretch(targets, seed=3) for targets in ([0, 5, 1, 2], [0, 1, 1, 4]))
     other.senses["text"][[1, 3]] = 255
     one.senses["image"][[0, 2]] = other.senses["image"][[0, 2]]
-    after = [step(ALONE, free, batch.replace(weight=weight))[0] for batch in (one, other)]
+    after = [step(mind, state, batch.replace(weight=weight))[0] for batch in (one, other)]
     assert not changed(*after)
-    assert {"params/joined/from_seen", "params/joined/to_seen"} <= changed(after[0], free)
+    assert {"params/joined/from_seen", "params/joined/to_seen"} <= changed(after[0], state)
 
 
 def test_what_is_learned_is_the_weighted_mean(free):

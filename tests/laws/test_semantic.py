@@ -152,21 +152,6 @@ def test_evidence_is_the_gaussian_discriminant():
     assert (evidence.argmax(1) == target).mean() > 0.95
 
 
-def test_evidence_left_out_is_what_a_memory_without_the_example_would_say():
-    """`log_evidence_left_out` of x is the discriminant with mu_y and Sigma taken over all but x (same m, N, ridge)."""
-    features, target = observations(many=40)
-    memory = solve(stream(features, target, 8))
-    common, power = features.astype(np.float64).mean(0), float(semantic.ridge(memory)) * np.eye(FEATURES)
-    expected = []
-    for row in range(len(target)):
-        others = np.arange(len(target)) != row
-        means, covariance = statistics(features[others], target[others])
-        precision = np.linalg.inv(covariance * (len(target) - 1) / len(target) + power)
-        readout = (means[:3] - common) @ precision
-        expected.append(readout @ (features[row] - common) - 0.5 * (readout * (means[:3] - common)).sum(1))
-    close(jax.jit(semantic.log_evidence_left_out)(memory, features, target)[:, :3], np.asarray(expected), 1e-3)
-
-
 def test_following_arrives_where_solving_does():
     """Conjugate gradients: |W_k - W|_A falls with every step from any start, and about n steps reach the solve."""
     features, target = observations()

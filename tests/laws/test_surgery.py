@@ -87,7 +87,10 @@ def test_silent_growth_keeps_the_function(learner, seed, living, axis, data):
 @few
 @given(seeds, alive, unit_axis, st.integers(9, 20), st.data())
 def test_prune_after_grow_is_the_identity(learner, seed, living, axis, capacity, data):
-    """resize up then down, and awaken then silence, give back the whole life bit for bit."""
+    """resize up then down, and awaken then silence, give back the whole life bit for bit.
+
+    (Where silent units are zero, as they are in every life; under adafactor up to its floor of 1e-30, see below.)
+    """
     mind = LEARNERS[learner]
     state = lived(mind, body(senses=(IMAGE, TEXT), semantic=True), seed, {axis: living})
     assert_same(surgery.resize(mind, surgery.resize(mind, state, axis, capacity), axis, 8), state)

@@ -1,5 +1,7 @@
 """Nights keep their promises, and life rests when it is time."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,13 +12,15 @@ from dellm_jax import metrics
 from dellm_jax.assemblies import Cortex
 from dellm_jax.learning import asymmetric_cross_entropy
 from dellm_jax.life import live, sleep_pressure, tired
+from dellm_jax.memory import semantic
 from dellm_jax.mind import awake, create, respond
 from dellm_jax.rest import consolidate, grow, prune, replay, rescale, rest
-from dellm_jax.rest.judge import judge
+from dellm_jax.rest.judge import Verdict, judge, worse
+from dellm_jax.rest.night import aged
 from dellm_jax.senses import Image
 from dellm_jax.streams import Split, days
-from dellm_jax.surgery import living
-from dellm_jax.trees import copy, flat
+from dellm_jax.surgery import living, resize
+from dellm_jax.trees import copy, flat, named_key
 from dellm_jax.types import Architecture, Assembly, Experience, Mind, Schedule
 
 ADAM = optax.adam(3e-3)
@@ -26,7 +30,7 @@ BODY = Architecture(
     assemblies=(Assembly("vision", ("image",), 6, 8, 12), Assembly("association", ("vision",), 6, 8, 12)),
     concepts=4,
     quantum=4,
-    episodic_bytes=8 * 80,
+    episodic_bytes=8 * 400,
     semantic_chunk=8,
     feedback=False,
 )
@@ -45,7 +49,7 @@ def stretch(seed, length=20, concepts=(0, 1, 2)):
 @pytest.fixture(scope="module")
 def evening():
     """A life that has lived a day."""
-    state, _ = awake(MIND, create(MIND, BODY, jax.random.key(0)), stretch(0))
+    state, _ = awake(MIND, create(MIND, BODY, jax.random.key(0)), stretch(0, 100))
     return state
 
 
@@ -59,6 +63,11 @@ def asked():
 def cortex(state, asked):
     """log p by the cortex, of the concepts it knows."""
     return np.asarray(respond(MIND, state, asked).by["cortex"])[:, :3]
+
+
+def cortex_weights(state):
+    """All parameters in one row."""
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.params)])
 
 
 def same(one, other, but=()):
@@ -77,11 +86,60 @@ def test_replay_never_keeps_what_the_held_out_episodes_call_worse(evening):
     assert same(woken, evening)  # nothing of the destroyer was kept
 
 
+def test_replay_keeps_the_best_chunk_and_no_later_one(evening):
+    """After one good chunk and one that turns all to NaN the life is that of the good chunk, bit for bit."""
+    then_nan = optax.adam(lambda count: jnp.where(count < 10, 3e-3, jnp.nan))
+    best, report = replay(then_nan, steps=20, batch=8, chunk=10)(MIND, evening, jax.random.key(1))
+    assert report["kept_step"] == 10 and report["held_out_loss_after"] < report["held_out_loss_before"]
+    assert same(best, replay(then_nan, steps=10, batch=8, chunk=10)(MIND, evening, jax.random.key(1))[0])
+    assert np.isfinite(cortex_weights(best)).all() and report["held_out_loss_after"] == float(judge(MIND, best).loss)
+
+
 def test_rescaling_keeps_the_function_and_weakens_no_answer(evening, asked):
     """The same answers, with no more total strength."""
     woken, report = rescale()(MIND, evening, jax.random.key(1))
     np.testing.assert_allclose(cortex(woken, asked), cortex(evening, asked), atol=1e-4)
     assert report["strength_after"] < report["strength_before"]
+
+
+def test_rescaling_keeps_every_prediction_and_ends_in_balance():
+    """Answers scale by s in [1/1.25, 1.25] a night; logits and predictions stay; in the end |w_in| = |w_out|."""
+    born, random = create(MIND, replace(BODY, feedback=True), jax.random.key(0)), np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: jnp.asarray(random.normal(size=leaf.shape), jnp.float32), born.params)
+    params["association"]["from_vision"] = params["association"]["from_vision"].at[5].set(0.0)  # 5 says nothing yet
+    kept = {node: dict(of) | {"active": jnp.ones_like(of["active"])} for node, of in born.homeostasis.items()}
+    kept["vision"]["threshold"] = kept["association"]["threshold"] = jnp.full(8, 0.01)
+    state = born.replace(params=params, homeostasis=kept)
+    percepts, cortex = {"image": random.random((16, 16)).astype(np.float32)}, Cortex(state.architecture)
+
+    @jax.jit
+    def think(params, homeostasis):
+        variables = {"params": params, "homeostasis": homeostasis}
+        thought = cortex.apply(variables, percepts)
+        return thought.logits, thought.values, cortex.apply(variables, thought.values, method="predictions")
+
+    (logits, values, foretold), nights = think(params, kept), [state]
+    for _ in range(30):
+        woken, report = rescale(1.25)(MIND, nights[-1], jax.random.key(1))
+        nights.append(woken)
+        assert report["strength_after"] <= report["strength_before"] * (1 + 1e-6)
+    for woken in (nights[1], nights[-1]):
+        s = {node: woken.homeostasis[node]["threshold"] / 0.01 for node in ("vision", "association")}
+        after = think(woken.params, woken.homeostasis)
+        np.testing.assert_allclose(after[0], logits, atol=1e-5 * np.abs(logits).max())
+        np.testing.assert_allclose(after[1]["vision"], values["vision"] * s["vision"], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(after[2]["vision"]["image"], foretold["vision"]["image"], rtol=1e-3, atol=1e-3)
+        expected = foretold["association"]["vision"] * s["vision"]
+        np.testing.assert_allclose(after[2]["association"]["vision"], expected, rtol=1e-3, atol=1e-3)
+        assert float(s["vision"][5]) == 1
+    first = np.concatenate([nights[1].homeostasis[node]["threshold"] / 0.01 for node in s])
+    assert 0.8 - 1e-6 <= first.min() < 1 < first.max() <= 1.25 + 1e-6
+    ends = nights[-1].params
+    for heard, said, units in (
+        (ends["vision"]["from_image"], ends["association"]["from_vision"], np.delete(np.arange(8), 5)),
+        (ends["association"]["from_vision"], ends["concepts"]["from_association"], np.arange(8)),
+    ):
+        np.testing.assert_allclose(*(np.linalg.norm(w, axis=i)[units] for i, w in enumerate((heard, said))), rtol=1e-2)
 
 
 def test_a_dead_unit_is_pruned_first_and_silently(evening, asked):
@@ -97,6 +155,36 @@ def test_a_dead_unit_is_pruned_first_and_silently(evening, asked):
     np.testing.assert_allclose(cortex(woken, asked), cortex(state, asked), atol=1e-5)
 
 
+def test_the_least_useful_die_first_and_few_a_night(evening):
+    """At most `most` of an assembly die: of a unit that never fires and one with little weight, the former."""
+    kept, weights = dict(evening.homeostasis["vision"]), dict(evening.params["vision"])
+    weights["from_image"] = weights["from_image"].at[:, 4].multiply(1e-3)
+    kept |= {"rate": jnp.maximum(kept["rate"], 0.1).at[2].set(0.0), "age": kept["age"] + 2.0}
+    state = evening.replace(
+        params=dict(evening.params) | {"vision": weights}, homeostasis=dict(evening.homeostasis) | {"vision": kept}
+    )
+    for most, died in ((0.16, []), (0.17, [2]), (0.34, [2, 4]), (1.0, [2, 4])):
+        woken, report = prune(below=0.01, most=most)(MIND, state, jax.random.key(1))
+        gone = np.flatnonzero(np.asarray(kept["active"] - woken.homeostasis["vision"]["active"]))
+        assert gone.tolist() == died and report["deaths"] == len(died)
+
+
+def test_a_quantum_to_spare_is_given_back(evening, asked):
+    """Six living units in 16 places keep 8 and one quantum of 4 in reserve, after a death; nothing else changes."""
+    state = resize(MIND, evening, "vision.units", 16)
+    kept = dict(state.homeostasis["vision"])
+    weights = dict(state.params["association"])
+    weights["from_vision"] = weights["from_vision"].at[3].set(0.0)
+    kept |= {"age": kept["age"] + 2.0, "rate": jnp.maximum(kept["rate"], 0.1)}
+    state = state.replace(
+        params=dict(state.params) | {"association": weights}, homeostasis=dict(state.homeostasis) | {"vision": kept}
+    )
+    woken, report = prune(below=1e-6, most=0.5)(MIND, state, jax.random.key(1))
+    assert report["deaths"] == 1 and living(woken)["vision"] == 5
+    assert woken.architecture.sizes()["vision.units"] == 12 == woken.params["vision"]["bias"].size
+    np.testing.assert_allclose(cortex(woken, asked), cortex(state, asked), atol=1e-5)
+
+
 def test_pruned_constants_live_on_as_biases(evening, asked):
     """A unit that always says the same is replaced by a bias without a trace."""
     weights, kept = dict(evening.params["association"]), dict(evening.homeostasis["association"])
@@ -109,7 +197,7 @@ def test_pruned_constants_live_on_as_biases(evening, asked):
         homeostasis=dict(evening.homeostasis) | {"association": kept},
     )
     woken, report = prune(below=1e-6, most=0.5)(MIND, state, jax.random.key(1))
-    assert report["deaths"] == 1
+    assert report["deaths"] >= 1 and float(woken.homeostasis["association"]["active"][1]) == 0
     np.testing.assert_allclose(cortex(woken, asked), cortex(state, asked), atol=1e-4)
 
 
@@ -125,14 +213,78 @@ def test_growth_is_silent_and_stops_at_the_limit(evening, asked):
     np.testing.assert_allclose(cortex(woken, asked), cortex(evening, asked), atol=1e-5)
 
 
+def test_growth_follows_new_concepts_and_errors(evening):
+    """`per_concept` units for each concept met since the last night; none for old ones, or without error."""
+    woken, report = grow(per_concept=2, error=-1.0)(MIND, evening, jax.random.key(1))
+    assert (report["new_concepts"], report["births"]) == (3, 2 * 3 + 2 * 3)
+    assert living(woken) == {"vision": 12, "association": 12} and woken.architecture.sizes()["vision.units"] == 12
+    for state, error in ((aged(evening), -1.0), (evening, 1.0)):
+        woken, report = grow(per_concept=2, error=error)(MIND, state, jax.random.key(1))
+        assert report["births"] == 0 and same(woken, state)
+
+
 def test_an_expert_that_lies_loses_trust(evening):
     """Semantic memory with its concepts confused is trusted less than the honest one."""
     honest, _ = consolidate()(MIND, evening, jax.random.key(1))
-    memory = evening.memory.semantic["image"]
-    shuffled = memory.replace(total=jnp.roll(memory.total, 1, 0).at[3:].set(0.0), pending=memory.pending * 0)
-    liar = evening.replace(memory=evening.memory.replace(semantic={"image": shuffled}))
+    (sense,), day = BODY.senses, stretch(0, 100)
+    known = evening.memory.semantic["image"]
+    features = sense.expand(known.filters, sense.decode(sense.encode(day.senses["image"].reshape(-1, 4, 4, 1))))
+    confused = semantic.empty(known.filters, sense.features, BODY.concepts, 400)
+    confused = jax.jit(semantic.observe)(confused, features, (day.target.ravel() + 1) % 3, jnp.ones(400))
+    liar = evening.replace(memory=evening.memory.replace(semantic={"image": confused}))
     fooled, _ = consolidate()(MIND, liar, jax.random.key(1))
     assert float(fooled.hyper["trust"]["image"]) < float(honest.hyper["trust"]["image"])
+
+
+def test_consolidation_solves_what_was_gathered(evening):
+    """The morning's readout is the exact solve of every sum, pending experiences included."""
+    woken, _ = consolidate()(MIND, evening, jax.random.key(1))
+    exact = jax.jit(semantic.solve)(evening.memory.semantic["image"])
+    np.testing.assert_allclose(woken.memory.semantic["image"].readout, exact.readout, rtol=1e-3, atol=1e-3)
+    assert int(woken.memory.semantic["image"].fill) == 0
+
+
+def test_harm_is_more_than_chance():
+    """McNemar: harmed when lost - won > 2 sqrt(lost + won) of the episodes there, in the whole or the cortex."""
+
+    def verdict(lost, won, there=1.0, whole=True):
+        now = jnp.asarray([[0.0] * lost + [1.0] * won + [1.0] * (20 - lost - won)])
+        was = jnp.asarray([[1.0] * lost + [0.0] * won + [1.0] * (20 - lost - won)])
+        weight, same = jnp.full((1, 20), there), jnp.ones((1, 20))
+        pair = (was, now) if whole else (same, same), (same, same) if whole else (was, now)
+        return [Verdict(*arrays, weight, jnp.float32(0)) for arrays in zip(*pair, strict=True)]
+
+    for (lost, won), harm in {
+        (0, 0): False,
+        (4, 0): False,
+        (5, 0): True,
+        (8, 2): False,
+        (9, 2): True,
+        (0, 9): False,
+    }.items():
+        assert worse(*verdict(lost, won)) == harm and worse(*verdict(lost, won, whole=False)) == harm
+        assert not worse(*verdict(lost, won, there=0.0))
+
+
+def test_a_night_is_the_fold_of_its_stages(evening):
+    """Each stage gets the state before it and a key of its own name; reports are `<stage>/<what>`."""
+    keys = {}
+
+    def named(name):
+        def stage(mind, state, key):
+            keys[name] = key
+            many = state.clock.experiences + 1
+            return state.replace(clock=state.clock.replace(experiences=many)), {"many": many}
+
+        return name, stage
+
+    woken, report = rest(MIND, [named("one"), named("two")], evening, jax.random.key(5))
+    many = int(evening.clock.experiences)
+    assert (report["one/many"], report["two/many"], report["rolled_back"]) == (many + 1, many + 2, 0)
+    assert report["held_out_before"] == report["held_out_after"] > 0.5
+    assert all(keys[name] == named_key(jax.random.key(5), name) for name in keys)
+    assert same(woken, evening, but=("clock/experiences", "clock/nights", "clock/since_rest"))
+    assert int(woken.clock.nights) == 1 and int(woken.clock.since_rest) == 0 < int(evening.clock.since_rest)
 
 
 def random_weights(mind, state, key):
@@ -167,8 +319,28 @@ def test_it_rests_by_count_by_silence_and_when_the_stream_ends():
     """Twenty experiences a stretch: every forty by count; after the long wait; and a last time when nothing comes."""
     assert phases(Schedule(rest_every=40)) == ["awake", "awake", "rest"] * 2
     assert phases(Schedule()) == ["awake"] * 4
-    silence = phases(Schedule(inactivity_s=10.0), times=[0, 1, 2, 30, 31, 32], stretches=3)
+    silence = phases(Schedule(inactivity_s=10.0), times=[0, 1, 2, 3, 30, 31], stretches=3)
     assert silence == ["awake", "awake", "rest", "awake", "rest"]
+
+
+def test_it_rests_under_pressure_and_never_before_min_awake():
+    """0.6 n / 60 + 0.3 (at first all surprises) passes 0.6 after two stretches of 20; `min_awake` delays every rest."""
+    assert phases(Schedule(pressure=0.6, full=60)) == ["awake", "awake", "rest"] * 2
+    assert phases(Schedule(rest_every=20, min_awake=60)) == ["awake"] * 3 + ["rest", "awake"]
+    late = [0, 1, 2, 99, 100, 199, 200]
+    assert phases(Schedule(inactivity_s=10, min_awake=61), times=late, stretches=3) == ["awake"] * 3, "at the end too"
+
+
+def test_what_is_told_of_each_moment():
+    """Awake: means, and that nothing compiled after all; rest: every stage, and whether it was undone."""
+    stream = (stretch(seed, 5) for seed in range(2))
+    life = list(live(MIND, create(MIND, BODY, jax.random.key(0)), stream, Schedule(rest_every=40), lambda: 0.0))
+    assert [phase for phase, *_ in life] == ["awake", "awake", "rest"]
+    (_, _, first), (_, state, second), (_, woken, night) = life
+    assert first["compilations"] == second["compilations"] == 0 and first["loss"] > 0
+    assert {"wake/compiled", "held_out_before", "held_out_after", "rolled_back"} <= night.keys()
+    assert int(state.clock.since_rest) == 40 and int(woken.clock.since_rest) == 0 and int(woken.clock.nights) == 1
+    assert np.asarray(woken.homeostasis["vision"]["age"]).tolist() == [1.0] * 6 + [0.0] * 2
 
 
 def test_it_does_not_rest_too_early_or_without_pressure(evening):
@@ -176,10 +348,10 @@ def test_it_does_not_rest_too_early_or_without_pressure(evening):
     assert not tired(Schedule(rest_every=1, min_awake=10**6), evening)
     clock = evening.clock
     surprise = np.clip(float(clock.loss_fast) / float(clock.loss_slow) - 1, 0, 1)
-    expected = 0.6 * 80 / 100 + 0.3 * surprise + 0.1 * 20 / 10_000
-    assert sleep_pressure(evening, 100) == pytest.approx(expected, abs=1e-5)
-    assert tired(Schedule(pressure=expected - 0.01, full=100), evening)
-    assert not tired(Schedule(pressure=expected + 0.01, full=100), evening)
+    expected = 0.6 * 400 / 500 + 0.3 * surprise + 0.1 * 100 / 10_000
+    assert sleep_pressure(evening, 500) == pytest.approx(expected, abs=1e-5)
+    assert tired(Schedule(pressure=expected - 0.01, full=500), evening)
+    assert not tired(Schedule(pressure=expected + 0.01, full=500), evening)
 
 
 def test_what_is_not_fit_to_be_lived_is_refused_before_anything_is_learned(evening):
@@ -190,6 +362,11 @@ def test_what_is_not_fit_to_be_lived_is_refused_before_anything_is_learned(eveni
     with pytest.raises(ValueError, match=r"experience\.weight"):
         next(live(MIND, state, [bad], Schedule()))
     assert same(state, evening)
+    life = live(MIND, state, [stretch(1, 5), bad], Schedule())
+    _, lived, _ = next(life)
+    with pytest.raises(ValueError, match=r"experience\.weight"):
+        next(life)
+    assert int(lived.clock.experiences) == int(evening.clock.experiences) + 20
 
 
 def test_metrics_of_a_matrix_worked_by_hand():
