@@ -189,13 +189,6 @@ def test_a_run_without_snapshots_cannot_be_evaluated(tmp_path: Path, capsys: pyt
     one_line(capsys.readouterr().err, str(tmp_path), "found none", "save a life there first")
 
 
-def test_a_sweep_of_what_cannot_be_lived_is_refused_once(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    sweep = ("-m", *jobs.SHORT, "seed=0,1", "cycle.days=99", f"hydra.sweep.dir={tmp_path}")
-    assert jobs.commanded(train.main, *sweep) == 2
-    one_line(capsys.readouterr().err, "train: ", "days=99")
-    assert not list(tmp_path.glob("1")) + list(tmp_path.rglob("lives")) + list(tmp_path.rglob("metrics.jsonl"))
-
-
 @pytest.mark.parametrize("typed", ["train +cycel=fast", "evaluate run=/nowhere"])
 def test_the_same_in_a_process_of_its_own(typed: str, tmp_path: Path) -> None:
     """No warning, no word of Hydra or of the interpreter is added on the way out."""
