@@ -338,7 +338,7 @@ def test_what_is_told_of_each_moment():
     assert [phase for phase, *_ in life] == ["awake", "awake", "rest"]
     (_, _, first), (_, state, second), (_, woken, night) = life
     assert first["compilations"] == second["compilations"] == 0 and first["loss"] > 0
-    assert {"wake/compiled", "held_out_before", "held_out_after", "rolled_back"} <= night.keys()
+    assert {"held_out_before", "held_out_after", "rolled_back"} <= night.keys()
     assert int(state.clock.since_rest) == 40 and int(woken.clock.since_rest) == 0 and int(woken.clock.nights) == 1
     assert np.asarray(woken.homeostasis["vision"]["age"]).tolist() == [1.0] * 6 + [0.0] * 2
 
