@@ -158,12 +158,12 @@ def test_a_dead_unit_is_pruned_first_and_silently(evening, asked):
 def test_the_least_useful_die_first_and_few_a_night(evening):
     """At most `most` of an assembly die: of a unit that never fires and one with little weight, the former."""
     kept, weights = dict(evening.homeostasis["vision"]), dict(evening.params["vision"])
-    weights["from_image"] = weights["from_image"].at[:, 4].multiply(1e-3)
-    kept |= {"rate": jnp.maximum(kept["rate"], 0.1).at[2].set(0.0), "age": kept["age"] + 2.0}
+    weights["from_image"] = weights["from_image"].at[:, 2].multiply(1e-3)
+    kept |= {"rate": jnp.maximum(kept["rate"], 0.1).at[4].set(0.0), "age": kept["age"] + 2.0}
     state = evening.replace(
         params=dict(evening.params) | {"vision": weights}, homeostasis=dict(evening.homeostasis) | {"vision": kept}
     )
-    for most, died in ((0.16, []), (0.17, [2]), (0.34, [2, 4]), (1.0, [2, 4])):
+    for most, died in ((0.16, []), (0.17, [4]), (0.34, [2, 4]), (1.0, [2, 4])):
         woken, report = prune(below=0.01, most=most)(MIND, state, jax.random.key(1))
         gone = np.flatnonzero(np.asarray(kept["active"] - woken.homeostasis["vision"]["active"]))
         assert gone.tolist() == died and report["deaths"] == len(died)
@@ -203,7 +203,9 @@ def test_pruned_constants_live_on_as_biases(evening, asked):
 
 def test_the_young_are_spared(evening):
     """No unit dies before its time."""
-    assert prune(below=1e9, min_age=2.0)(MIND, evening, jax.random.key(1))[1]["deaths"] == 0
+    ruthless = prune(below=1e9, most=0.5, min_age=2.0)
+    assert ruthless(MIND, aged(evening), jax.random.key(1))[1]["deaths"] == 0
+    assert ruthless(MIND, aged(aged(evening)), jax.random.key(1))[1]["deaths"] == 3 + 3
 
 
 def test_growth_is_silent_and_stops_at_the_limit(evening, asked):
