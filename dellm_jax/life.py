@@ -5,6 +5,7 @@ from math import inf
 from time import monotonic
 
 import jax
+import numpy as np
 
 from dellm_jax.experience import validate
 from dellm_jax.mind import awake
@@ -45,7 +46,7 @@ def tired(schedule: Schedule, state: Dellm, silence_s: float = 0.0) -> bool:
 def live(
     mind: Mind,
     state: Dellm,
-    stream: Iterable[Experience],
+    stream: Iterable[Experience | None],
     schedule: Schedule,
     clock: Callable[[], float] = monotonic,
 ) -> Iterator[tuple[str, Dellm, Report]]:
@@ -54,31 +55,45 @@ def live(
     The state passed in is donated: keep the one that is yielded. Before the first stretch, and before the end of each
     night, the awake step is compiled, and `compilations` of an awake report counts what compiled all the same.
     Silence is the time the stream takes to bring the next stretch; a stream that ends leaves silence for ever, so a
-    life that rests by inactivity rests a last time. Raises ExperienceError before anything is learned from a stretch
+    life that rests by inactivity rests a last time. A stream may yield None, a pause: where a task is over, for schedules
+    that rest `at_pauses`; others do not notice. Raises ExperienceError before anything is learned from a stretch
     that is not fit to be lived.
     """
     waited = clock()
-    prepared = False
+    lived = None
     for stretch in stream:
+        if stretch is None:
+            if schedule.at_pauses and lived is not None and int(state.clock.since_rest):
+                state, report = _night(mind, state, schedule, lived)
+                yield "rest", state, report
+            continue
         validate(state.architecture, stretch)
-        if prepared and tired(schedule, state, clock() - waited):
+        if lived is not None and tired(schedule, state, clock() - waited):
             state, report = _night(mind, state, schedule, stretch)
             yield "rest", state, report
-        if not prepared:
+        if lived is None:
             wake(stretch)(mind, state, state.key)
-            prepared = True
+        lived = stretch
         known = awake._cache_size()
         state, reports = awake(mind, state, stretch)
-        report = {what: float(values.mean()) for what, values in jax.device_get(reports).items()}
+        report = _averaged(jax.device_get(reports))
         report["compilations"] = float(awake._cache_size() - known)
         yield "awake", state, report
         if tired(schedule, state):
             state, report = _night(mind, state, schedule, stretch)
             yield "rest", state, report
         waited = clock()
-    if prepared and tired(schedule, state, inf):
-        state, report = _night(mind, state, schedule, stretch)
+    if lived is not None and tired(schedule, state, inf):
+        state, report = _night(mind, state, schedule, lived)
         yield "rest", state, report
+
+
+def _averaged(reports: dict[str, np.ndarray]) -> Report:
+    """Means over a stretch [T], every experience counting alike; `lived`: how many they were."""
+    lived = reports["lived"]
+    return {what: float(np.average(values, weights=lived)) for what, values in reports.items() if what != "lived"} | {
+        "lived": float(lived.sum())
+    }
 
 
 def _night(mind: Mind, state: Dellm, schedule: Schedule, stretch: Experience) -> tuple[Dellm, Report]:

@@ -11,14 +11,24 @@ from flax.core import meta
 
 from dellm_jax import experience as experiences
 from dellm_jax.assemblies import adapt
-from dellm_jax.learning import Errors, top_down
+from dellm_jax.learning import Errors, elder, top_down
 from dellm_jax.memory import Memory, episodic, semantic
 from dellm_jax.trees import named_key
-from dellm_jax.types import CONCEPTS, Architecture, Array, Clock, Dellm, Experience, Mind, Response
+from dellm_jax.types import (
+    CONCEPTS,
+    Architecture,
+    ArchitectureError,
+    Array,
+    Clock,
+    Dellm,
+    Experience,
+    Lesson,
+    Mind,
+    Response,
+)
 
 Recognise = Callable[[semantic.Semantic, Array], Array]
 
-THRESHOLD_SPEED = 1e-4
 FIRING_TARGET = 0.15
 
 
@@ -45,9 +55,13 @@ def create(mind: Mind, architecture: Architecture, key: Array) -> Dellm:
         params=variables["params"],
         homeostasis=variables["homeostasis"],
         learner=mind.rule.init(variables["params"]),
-        memory=Memory(episodic.empty(code_bytes, architecture.episodic_bytes, architecture.concepts), memories),
+        memory=Memory(
+            episodic.empty(code_bytes, architecture.episodic_bytes, architecture.concepts, architecture.answers),
+            memories,
+            mind.imagination.create(architecture, named_key(key, "imagination")) if mind.imagination else None,
+        ),
         hyper={
-            "threshold_speed": scalar(THRESHOLD_SPEED),
+            "threshold_speed": scalar(mind.threshold_speed),
             "firing_target": scalar(FIRING_TARGET),
             "trust": {expert: scalar(1.0) for expert in ("cortex", *memories)},
         },
@@ -70,7 +84,8 @@ def respond_to(
     Every expert is normalised over the born concepts; an absent sense has no say. `recognise(memory, features)` gives
     the evidence [B, C] of one sense.
     """
-    variables = {"params": state.params, "homeostasis": state.homeostasis}
+    params = mind.voice(state.params, state.learner) if mind.voice else state.params
+    variables = {"params": params, "homeostasis": state.homeostasis}
     thought = mind.module(state.architecture).apply(variables, *percepts)
     born = state.homeostasis[CONCEPTS]["active"] > 0
     by = {"cortex": _normalised(thought.logits, born)}
@@ -90,45 +105,52 @@ def _normalised(logits: Array, born: Array) -> Array:
 
 
 def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict[str, Array]]:
-    """Live one batch [B, ...]: perceive, recall a few episodes, learn from both at once, remember. Shapes stay.
+    """Live one batch [B, ...]: perceive, rehearse a little, learn from both at once, remember. Shapes stay.
 
     The report's accuracy is prequential: the cortex answered before it learned.
     """
     architecture, target = state.architecture, batch.target
-    key, for_recall, for_senses, for_write = jax.random.split(state.key, 4)
+    key, for_rehearsal, for_senses, for_write, for_imagination = jax.random.split(state.key, 5)
     valid = batch.weight > 0
     homeostasis = _name_concepts(state.homeostasis, target, valid)
     codes, present = experiences.encode(architecture, batch)
-    mixed, bits, labels, weight, lived = codes, present, target, batch.weight, jnp.ones_like(batch.weight)
-    if mind.rehearse:
-        recalled = episodic.recall(state.memory.episodic, for_recall, mind.rehearse)
-        mixed = {sense: jnp.concatenate([code, recalled.codes[sense]]) for sense, code in codes.items()}
-        bits = jnp.concatenate([present, recalled.present])
-        labels = jnp.concatenate([target, recalled.target])
-        weight = jnp.concatenate([batch.weight, recalled.weight])
-        lived = jnp.concatenate([lived, jnp.zeros_like(recalled.weight)])
-    percepts = experiences.decode(architecture, mixed, bits)
-    heard = experiences.drop_senses(jax.random.uniform(for_senses, labels.shape), percepts)
-    params, learner, loss, thought = learn(
-        mind, architecture, state.params, homeostasis, state.learner, mind.rule, heard, labels, weight, lived
+    percepts = experiences.decode(architecture, codes, present)
+    lesson = Lesson(
+        jnp.zeros((target.size, architecture.concepts)),
+        target,
+        batch.weight,
+        jnp.ones_like(batch.weight),
+        state.clock.nights.astype(jnp.float32),
+        value=batch.value,
     )
-    correct = (thought.logits[: target.size].argmax(1) == target) & valid
+    mixed, lesson = _with_rehearsal(mind, state, percepts, lesson, for_rehearsal)
+    heard = experiences.drop_senses(jax.random.uniform(for_senses, lesson.target.shape), mixed)
+    params, learner, loss, thought = learn(
+        mind, architecture, state.params, homeostasis, state.learner, mind.rule, heard, lesson
+    )
+    logits = thought.logits[: target.size]
+    correct = (logits.argmax(1) == target) & valid
     lived_many = valid.sum(dtype=jnp.int32)
     clock = state.clock
+    generator = state.memory.generator
+    if mind.imagination is not None:
+        (seen,) = mixed.values.values()
+        generator = mind.imagination.learn(generator, seen, _shares(lesson), for_imagination)
     after = state.replace(
         params=params,
         homeostasis=adapt(
             homeostasis,
             thought.values,
             thought.presence,
-            weight,
+            lesson.weight,
             state.hyper["threshold_speed"],
             state.hyper["firing_target"],
         ),
         learner=learner,
         memory=Memory(
-            episodic=episodic.write(state.memory.episodic, codes, present, target, valid, for_write),
+            episodic=episodic.write(state.memory.episodic, codes, present, target, valid, for_write, logits),
             semantic=_observe(state, batch, percepts, valid),
+            generator=generator,
         ),
         key=key,
         clock=clock.replace(
@@ -139,7 +161,52 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
             loss_slow=clock.loss_slow + 0.01 * (loss - clock.loss_slow),
         ),
     )
-    return after, {"loss": loss, "accuracy": correct.sum() / jnp.maximum(lived_many, 1)}
+    return after, {"loss": loss, "accuracy": correct.sum() / jnp.maximum(lived_many, 1), "lived": lived_many}
+
+
+def _with_rehearsal(
+    mind: Mind, state: Dellm, percepts: experiences.Percepts, lesson: Lesson, key: Array
+) -> tuple[experiences.Percepts, Lesson]:
+    """What is lived, then what is rehearsed: episodes, or percepts made up and named by an older self."""
+    if not mind.rehearse:
+        return percepts, lesson
+    if mind.imagination is not None:
+        again, target, weight, answers = _imagined(mind, state, key)
+    elif episodic.capacity(state.memory.episodic):
+        recalled = episodic.recall(state.memory.episodic, key, mind.rehearse)
+        again = experiences.decode(state.architecture, recalled.codes, recalled.present)
+        target, weight, answers = recalled.target, recalled.weight, recalled.answers
+    else:
+        raise ArchitectureError(
+            f"mind.rehearse is {mind.rehearse}, but architecture.episodic_bytes is 0; remember something, or rehearse 0"
+        )
+    if lesson.value is not None:
+        raise ArchitectureError("experience.value is not remembered, so it cannot be rehearsed: set mind.rehearse to 0")
+    join = partial(jax.tree.map, lambda lived, rehearsed: jnp.concatenate([lived, rehearsed]))
+    return join(percepts, again), lesson.replace(
+        logits=jnp.zeros((lesson.target.size + mind.rehearse, lesson.logits.shape[1])),
+        target=join(lesson.target, target),
+        weight=join(lesson.weight, weight),
+        lived=join(lesson.lived, jnp.zeros_like(weight)),
+        taught=None if answers is None else join(lesson.logits, answers),
+    )
+
+
+def _imagined(mind: Mind, state: Dellm, key: Array) -> tuple[experiences.Percepts, Array, Array, None]:
+    """Percepts made up by the generator, named by the self that `mind.voice` recalls; nothing before the first night."""
+    seen = mind.imagination.imagine(state.memory.generator, key, mind.rehearse)
+    (sense,) = state.architecture.senses
+    percepts = experiences.Percepts({sense.name: seen}, {})
+    variables = {"params": elder(state.learner), "homeostasis": state.homeostasis}
+    target = mind.module(state.architecture).apply(variables, *percepts).logits.argmax(1)
+    return percepts, target, jnp.broadcast_to((state.clock.nights > 0).astype(jnp.float32), target.shape), None
+
+
+def _shares(lesson: Lesson) -> Array:
+    """Weights [B] by which a generator learns on day t: 1/t of the whole for what is lived, the rest for the rehearsed."""
+    share = 1 / (lesson.nights + 1)
+    lived, again = lesson.weight * lesson.lived, lesson.weight * (1 - lesson.lived)
+    return share * lived / jnp.maximum(lived.sum(), 1) + (1 - share) * again / jnp.maximum(again.sum(), 1)
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1)
@@ -156,26 +223,34 @@ def learn(
     learner: Any,
     rule: optax.GradientTransformationExtraArgs,
     percepts: experiences.Percepts,
-    target: Array,
-    weight: Array,
-    lived: Array,
+    lesson: Lesson,
 ) -> tuple[Any, Any, Array, Any]:
-    """One update of the cortex by `rule` -> params, learner, loss, thought. What no rule asks for costs nothing."""
+    """One update of the cortex by `rule` -> params, learner, loss, thought. What no rule asks for costs nothing.
+
+    `lesson` comes without logits: they are what is learned.
+    """
     module = mind.module(architecture)
 
+    def think(params: Any) -> Any:
+        return module.apply({"params": params, "homeostasis": homeostasis}, *percepts)
+
+    if mind.teacher is not None:
+        taught = mind.teacher(lambda params: think(params).logits, learner, lesson)
+        lesson = lesson.replace(taught=jax.lax.stop_gradient(taught))
+
     def objective(params: Any) -> tuple[Array, Any]:
-        thought = module.apply({"params": params, "homeostasis": homeostasis}, *percepts)
-        return mind.loss(thought.logits, target, weight, lived), thought
+        thought = think(params)
+        return mind.loss(lesson.replace(logits=thought.logits)), thought
 
     (loss, thought), slope = jax.value_and_grad(objective, has_aux=True)(params)
     variables = {"params": params, "homeostasis": homeostasis}
     bottom_up, values = {}, thought.values
     if mind.error is not None:
         bottom_up, values = mind.error(
-            module, variables, thought, lambda logits: mind.loss(logits, target, weight, lived) * target.size
+            module, variables, thought, lambda logits: mind.loss(lesson.replace(logits=logits)) * lesson.target.size
         )
     # An example counts by its weight at both ends of a synapse, so that local rules learn the same weighted mean.
-    share = jnp.sqrt(weight * weight.size / jnp.maximum(weight.sum(), 1e-6))[:, None]
+    share = jnp.sqrt(lesson.weight * lesson.weight.size / jnp.maximum(lesson.weight.sum(), 1e-6))[:, None]
     felt = thought.replace(values={node: value * share for node, value in thought.values.items()})
     error = Errors(top_down(module, variables, felt), bottom_up, values)
     updates, learner = rule.update(slope, learner, params, activity=felt, error=error)

@@ -88,8 +88,9 @@ class Assembly:
 class Architecture:
     """What a body is made of: senses, assemblies in reading order, and the size of every named axis.
 
-    `quantum`: capacities are multiples of it. `episodic_bytes`: budget of lived episodes. `semantic_chunk`: experiences
-    gathered before the closed-form memory is refreshed. `feedback`: whether assemblies carry top-down weights.
+    `quantum`: capacities are multiples of it. `episodic_bytes`: budget of lived episodes, 0 for none; with `answers`,
+    each keeps the logits it was answered with. `semantic_chunk`: experiences gathered before the closed-form memory is
+    refreshed. `feedback`: whether assemblies carry top-down weights.
     """
 
     senses: tuple[Any, ...]
@@ -97,6 +98,7 @@ class Architecture:
     concepts: int = 32
     quantum: int = 32
     episodic_bytes: int = 392_000
+    answers: bool = False
     semantic: bool = True
     semantic_chunk: int = 64
     feedback: bool = True
@@ -207,12 +209,31 @@ class Clock:
 class Experience:
     """A batch of what was perceived: raw arrays [B, ...] of the senses present, `target` [B] int32, `weight` [B].
 
+    `value` [B] says how much, for concepts that are quantities to be predicted; None where concepts are named.
     Leaves carry a leading [T] when the batches of a day are stacked for `awake`. Which senses are there is static.
     """
 
     senses: dict[str, Array]
     target: Array
     weight: Array
+    value: Array | None = None
+
+
+@struct.dataclass
+class Lesson:
+    """What a loss sees of a batch: `logits` [B, C], `target` [B], `weight` [B], `lived` [B] (1 lived, 0 rehearsed).
+
+    `nights` lived so far (scalar); `taught` [B, C]: logits of whoever teaches (an older self, or what was answered when
+    an episode was lived), or None; `value` [B]: how much, where concepts are quantities, or None.
+    """
+
+    logits: Array
+    target: Array
+    weight: Array
+    lived: Array
+    nights: Array
+    taught: Array | None = None
+    value: Array | None = None
 
 
 @struct.dataclass
@@ -244,16 +265,32 @@ class Dellm:
 class Mind(NamedTuple):
     """The laws of a life, static under jit.
 
-    `module(architecture)` builds the body; `loss(logits [B, C], target [B], weight [B], lived [B])` is a scalar;
-    `rule` is the optax transformation that learns while awake; `rehearse` episodes are mixed into every awake batch;
-    `error(module, variables, percepts, target)` gives predictive-coding errors to rules that ask for them.
+    `module(architecture)` builds the body; `loss(lesson)` is a scalar; `rule` is the optax transformation that learns
+    while awake; `rehearse` episodes are mixed into every awake batch; `error(module, variables, percepts, target)` gives
+    predictive-coding errors to rules that ask for them.
+    `teacher(answer, learner, lesson)` -> logits [B, C], with `answer(params)` what a body would say, teaches the loss;
+    `voice(params, learner)` -> the params that answer, when not those that learn; `imagination` rehearses what is made
+    up instead of remembered; thresholds move at `threshold_speed`.
     """
 
     module: Callable[[Architecture], nn.Module]
-    loss: Callable[..., Array]
+    loss: Callable[[Lesson], Array]
     rule: optax.GradientTransformationExtraArgs
     rehearse: int = 10
     error: Callable[..., Any] | None = None
+    teacher: Callable[[Callable[[Any], Array], Any, Lesson], Array] | None = None
+    voice: Callable[[Any, Any], Any] | None = None
+    imagination: "Imagination | None" = None
+    threshold_speed: float = 1e-4
+
+
+class Imagination(NamedTuple):
+    """A generator of percepts that learns awake: `create(architecture, key)`, `imagine(generator, key, count)` ->
+    percepts [count, N], `learn(generator, percepts [B, N], weight [B], key)` -> generator."""
+
+    create: Callable[[Architecture, Array], Any]
+    imagine: Callable[[Any, Array, int], Array]
+    learn: Callable[[Any, Array, Array, Array], Any]
 
 
 class Response(NamedTuple):
@@ -274,7 +311,7 @@ class Schedule:
 
     Rest comes after `rest_every` experiences, or when sleep pressure (which `full` experiences fill) passes `pressure`,
     or after `inactivity_s` seconds of silence (monotonic); 0 turns a trigger off, and nothing comes before `min_awake`
-    experiences. The stages of the `night` are named so that reports read `<stage>/<what>`.
+    experiences. `at_pauses`: also whenever the stream yields None, for methods that need to be told of task boundaries. The stages of the `night` are named so that reports read `<stage>/<what>`.
     """
 
     rest_every: int = 0
@@ -282,6 +319,7 @@ class Schedule:
     full: int = 10_000
     inactivity_s: float = 0.0
     min_awake: int = 0
+    at_pauses: bool = False
     night: tuple[tuple[str, Stage], ...] = ()
 
     def __post_init__(self) -> None:

@@ -7,34 +7,44 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from dellm_jax.assemblies import Cortex
-from dellm_jax.streams import Corpus, select
+from dellm_jax.streams import Corpus, Curriculum, days, select, validation
 from dellm_jax.types import Architecture, Assembly, Mind, Schedule, StreamError
+from experiments.lives import Plan
 
-ASSEMBLY_OF = {"image": "vision", "audio": "hearing", "text": "reading"}
+ASSEMBLY_OF = {"image": "vision", "audio": "hearing", "text": "reading", "signal": "touch"}
 CONCEPT_QUANTUM = 16
 
 
-def corpus(config: DictConfig) -> Corpus:
-    """The data set of the stream, through the senses it is lived with."""
-    whole: Corpus = instantiate(config.stream.corpus)
-    senses = list(config.stream.senses)
+def curriculum(config: DictConfig) -> Curriculum:
+    """The data set of the stream through the senses it is lived with, laid out in days with their exams."""
+    stream = config.stream
+    whole: Corpus = instantiate(stream.corpus)
+    senses = list(stream.senses)
     for which in ("senses", "query"):
-        if not config.stream[which]:
+        if not stream[which]:
             raise StreamError(f"stream.{which} is empty; name at least one of {sorted(whole.train.banks)}")
-    for sense in config.stream.query:
+    for sense in stream.query:
         if sense not in senses:
             raise StreamError(f"stream.query asks through {sense!r}, but stream.senses is {senses}; add it there")
-    return whole._replace(train=select(whole.train, senses), test=select(whole.test, list(config.stream.query)))
+    if config.validation:
+        whole = validation(whole, config.validation, config.seed)
+    whole = whole._replace(train=select(whole.train, senses), test=select(whole.test, list(stream.query)))
+    laid: Curriculum = instantiate(stream.days, corpus=whole)
+    if stream.examples:
+        laid = days.drawn(laid, stream.examples, config.seed)
+    if stream.blur:
+        laid = days.blurred(laid, stream.blur, config.seed)
+    return days.mixed(laid, stream.mixed, config.seed) if stream.mixed else laid
 
 
 def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> Architecture:
     """One sensory assembly a sense, one association assembly over them, room for the concepts.
 
-    A body that need not remember has no semantic memory, and perceives at the full resolution of its senses.
+    A body that need not remember has no episodes and no semantic memory, and perceives at full resolution.
     """
     size = config.size
     senses = tuple(instantiate(config.stream[sense]) for sense in config.stream.senses)
-    senses = senses if remembers else tuple(sense.sharpest() for sense in senses)
+    senses = tuple(sense.sharpest() for sense in senses) if config.sharp or not remembers else senses
     sensory = tuple(
         Assembly(ASSEMBLY_OF[sense.name], (sense.name,), size.units, max_units=size.max_units) for sense in senses
     )
@@ -44,7 +54,8 @@ def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> A
         assemblies=(*sensory, association),
         concepts=CONCEPT_QUANTUM * -(-concepts // CONCEPT_QUANTUM),
         quantum=size.quantum,
-        episodic_bytes=size.episodic_bytes,
+        episodic_bytes=size.episodic_bytes if remembers else 0,
+        answers=config.answers,
         semantic=remembers and config.semantic,
         semantic_chunk=max(config.semantic_chunk, config.cycle.batch),
         feedback=config.feedback,
@@ -52,20 +63,45 @@ def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> A
 
 
 def mind(config: DictConfig) -> Mind:
-    """The laws: body, loss, rules and how much is rehearsed awake."""
+    """The laws: body, loss, rules, how much is rehearsed awake, and who else has a say."""
     learning = config.learning
+
+    def other(what: str) -> Any:
+        return instantiate(learning[what]) if learning[what] else None
+
     return Mind(
         module=Cortex,
         loss=instantiate(learning.loss),
-        rule=instantiate(learning.awake),
+        rule=optax.with_extra_args_support(instantiate(learning.awake)),
         rehearse=config.cycle.rehearse,
-        error=instantiate(learning.error) if learning.error else None,
+        error=other("error"),
+        teacher=other("teacher"),
+        voice=other("voice"),
+        imagination=other("imagination"),
+        threshold_speed=learning.threshold_speed,
+    )
+
+
+def plan(config: DictConfig, name: str, **how: Any) -> Plan:
+    """The life that a configuration describes."""
+    laid = curriculum(config)
+    return Plan(
+        name,
+        mind(config),
+        architecture(config, len(laid.corpus.concepts)),
+        laid,
+        schedule(config),
+        batch=config.cycle.batch,
+        stretch=config.cycle.stretch,
+        questions=config.questions,
+        examine_every=config.examine_every,
+        **how,
     )
 
 
 def rule(config: DictConfig) -> optax.GradientTransformationExtraArgs:
     """A learning rule by itself."""
-    return instantiate(config)
+    return optax.with_extra_args_support(instantiate(config))
 
 
 def schedule(config: DictConfig) -> Schedule:
@@ -77,6 +113,7 @@ def schedule(config: DictConfig) -> Schedule:
         full=cycle.full,
         inactivity_s=cycle.inactivity_s,
         min_awake=cycle.min_awake,
+        at_pauses=cycle.at_pauses,
         night=tuple((name, instantiate(stage)) for name, stage in config.rest.items() if stage),
     )
 

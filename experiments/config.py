@@ -20,6 +20,10 @@ RANGES: dict[str, tuple[int, int | None]] = {
     "cycle.rehearse": (0, None),
     "cycle.night_steps": (1, None),
     "cycle.joint_epochs": (1, None),
+    "stream.examples": (0, None),
+    "stream.mixed": (0, None),
+    "questions": (0, None),
+    "examine_every": (0, None),
 }
 
 
@@ -50,6 +54,7 @@ class Cycle:
     full: int = 10_000
     inactivity_s: float = 3600.0
     min_awake: int = 0
+    at_pauses: bool = False
     night_steps: int = 300
     joint_epochs: int = 20
 
@@ -63,26 +68,45 @@ class Data:
 
 @dataclass
 class Stream:
-    """What is lived: a corpus, the senses it is lived with, those it is asked through, and how each sense is built."""
+    """What is lived: a corpus, its days, the senses it is lived with, those it is asked through, and how each is built.
+
+    `blur`: the share of every day that is mixed with other days; `examples`: how many a day has (0 = all there are);
+    `mixed`: 0 lives day after day, n lives everything mixed, n times.
+    """
 
     name: str = "digits"
     corpus: dict[str, Any] = field(default_factory=dict)
+    days: dict[str, Any] = field(default_factory=dict)
+    blur: float = 0.0
+    examples: int = 0
+    mixed: int = 0
     senses: list[str] = field(default_factory=lambda: ["image", "audio", "text"])
     query: list[str] = field(default_factory=lambda: ["image", "audio"])
     image: dict[str, Any] = field(default_factory=dict)
     audio: dict[str, Any] = field(default_factory=dict)
     text: dict[str, Any] = field(default_factory=dict)
+    signal: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class Learning:
-    """The rules: what learns awake, at night, and in joint training; the loss; errors for rules that ask for them."""
+    """The rules: what learns awake, at night, and in joint training; the loss; errors for rules that ask for them; who
+    teaches, who answers and who imagines, where that is somebody else. `rate` is the awake learning rate; `by` and
+    `strength` are the optimizer and the one dial that published methods have besides.
+    """
 
+    rate: float = 1e-3
+    strength: float = 0.0
+    by: dict[str, Any] = field(default_factory=dict)
     awake: dict[str, Any] = field(default_factory=dict)
     night: dict[str, Any] = field(default_factory=dict)
     joint: dict[str, Any] = field(default_factory=dict)
     loss: dict[str, Any] = field(default_factory=dict)
     error: dict[str, Any] | None = None
+    teacher: dict[str, Any] | None = None
+    voice: dict[str, Any] | None = None
+    imagination: dict[str, Any] | None = None
+    threshold_speed: float = 1e-4
 
 
 @dataclass
@@ -94,9 +118,20 @@ class Log:
 
 @dataclass
 class Config:
-    """The whole configuration of a run."""
+    """The whole configuration of a run.
+
+    `validation` > 0 cuts that share from the training split and asks it instead of the test split, so that settings are
+    never chosen on the latter. `sharp`: senses at full resolution, so that what is remembered is raw; `answers`:
+    episodes keep how they were answered. `questions` bounds every exam but the last, `examine_every` (stretches) adds
+    exams within days.
+    """
 
     seed: int = 0
+    validation: float = 0.0
+    sharp: bool = False
+    answers: bool = False
+    questions: int = 0
+    examine_every: int = 0
     semantic: bool = True
     semantic_chunk: int = 64
     feedback: bool = True

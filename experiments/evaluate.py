@@ -17,24 +17,24 @@ from dellm_jax.persistence import load_newest
 from dellm_jax.types import SnapshotError
 from experiments import build
 from experiments.command import configuration, guarded, run_folder
-from experiments.examine import examine
+from experiments.examine import KNOWING, examine
 
 
 def evaluate(folder: Path, console: Console) -> float:
     """Print the accuracy of the newest snapshot that verifies, by sense and by way of knowing; returns the whole's."""
     config = configuration(folder)
-    corpus, mind = build.corpus(config), build.mind(config)
+    mind = build.mind(config)
     newborn = partial(create, mind, key=jax.random.key(config.seed))
     life, path, skipped = load_newest(folder / "lives" / "dellm" / "snapshots", newborn)
     for reason in skipped:
         console.print(reason, markup=False, highlight=False, soft_wrap=True)
-    answers = examine(mind, life, corpus.test)
+    answers = examine(mind, life, build.curriculum(config))
     console.print(f"{path.name}, {int(life.clock.nights)} nights old", highlight=False)
     table = Table()
     queries = list(answers.right["whole"])
     for heading in ("accuracy", *queries):
         table.add_column(heading)
-    for way in answers.right if life.memory.semantic else ("whole", "cortex"):
+    for way in KNOWING if life.memory.semantic else KNOWING[:2]:
         table.add_row(way, *[f"{answers.accuracy(way, query):.2%}" for query in queries])
     console.print(table)
     told = (

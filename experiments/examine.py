@@ -1,5 +1,6 @@
 """Examining a life on a test split: which concepts it names, through which senses, by which way of knowing."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -9,51 +10,72 @@ import numpy as np
 
 from dellm_jax import experience as experiences
 from dellm_jax.mind import respond_to
-from dellm_jax.streams.corpus import Split
-from dellm_jax.streams.days import stretch
+from dellm_jax.streams import Curriculum
+from dellm_jax.streams.days import Exam, stretch
 from dellm_jax.types import Array, Dellm, Experience, Mind
 
 CHUNK = 500
-WAYS = ("whole", "cortex", "semantic")
+KNOWING = ("whole", "cortex", "semantic")
+TOLD = tuple(f"{way}_told" for way in KNOWING)  # told the task: choosing among the concepts of the exam only
+WAYS = KNOWING + TOLD
+TOGETHER = "together"
 
 
 class Answers(NamedTuple):
-    """`right[way][query]`: [N] bool; queries are "together" (all senses of the split) and each sense alone."""
+    """`right[way][query]`: an array [N] bool for each exam; queries are "together" (all senses) and each sense alone."""
 
-    target: np.ndarray
-    right: dict[str, dict[str, np.ndarray]]
+    right: dict[str, dict[str, list[np.ndarray]]]
 
-    def accuracy(self, way: str = "whole", query: str = "together") -> float:
-        """Share of the test split named rightly."""
-        return float(self.right[way][query].mean())
+    def accuracy(self, way: str = "whole", query: str = TOGETHER) -> float:
+        """Share of all questions answered rightly."""
+        return float(np.concatenate(self.right[way][query]).mean())
 
-    def by_group(self, groups: list[np.ndarray], way: str = "whole") -> list[float]:
-        """Accuracy on the concepts of each group (of each day, for one)."""
-        return [float(self.right[way]["together"][np.isin(self.target, g)].mean()) for g in groups]
+    def by_exam(self, way: str = "whole") -> list[float]:
+        """Accuracy in each exam."""
+        return [float(right.mean()) for right in self.right[way][TOGETHER]]
 
 
-def examine(mind: Mind, state: Dellm, test: Split) -> Answers:
-    """Ask about every example of `test` through all its senses together and through each alone."""
-    senses = list(test.banks)
-    queries = {"together": np.ones(len(senses), np.float32)}
+def examine(
+    mind: Mind, state: Dellm, curriculum: Curriculum, exams: Sequence[Exam] | None = None, most: int = 0
+) -> Answers:
+    """Sit `exams` (default: all of the curriculum), through all senses together and through each alone.
+
+    `most` > 0: at most so many questions an exam, evenly spread over it.
+    """
+    exams = curriculum.exams if exams is None else exams
+    senses = list(curriculum.corpus.test.banks)
+    queries = {TOGETHER: np.ones(len(senses), np.float32)}
     if len(senses) > 1:
         queries |= {sense: np.eye(len(senses), dtype=np.float32)[place] for place, sense in enumerate(senses)}
     asked = jnp.asarray(np.stack(list(queries.values())))
-    total = test.target.size
+    right: dict[str, dict[str, list[np.ndarray]]] = {way: {query: [] for query in queries} for way in WAYS}
+    for exam in exams:
+        found = _sit(mind, state, curriculum, exam, asked, most)
+        for i, way in enumerate(WAYS):
+            for j, query in enumerate(queries):
+                right[way][query].append(found[i, j])
+    return Answers(right)
+
+
+def _sit(mind: Mind, state: Dellm, curriculum: Curriculum, exam: Exam, asked: Array, most: int) -> np.ndarray:
+    """Which questions were answered rightly [ways, queries, N]."""
+    test, rows = curriculum.corpus.test, exam.rows
+    if 0 < most < rows.size:
+        rows = rows[np.linspace(0, rows.size - 1, most).astype(int)]
+    among = jnp.asarray(np.isin(np.arange(state.architecture.concepts), exam.concepts))
     found = []
-    for start in range(0, total, CHUNK):
-        rows = np.arange(start, min(start + CHUNK, total))
-        batch = stretch(test, rows, 1, CHUNK)
-        batch = Experience({s: x[0] for s, x in batch.senses.items()}, batch.target[0], batch.weight[0])
-        found.append(np.asarray(_named(mind, state, batch, asked))[:, :, : rows.size])
-    named = np.concatenate(found, axis=2)
-    right = named == test.target
-    return Answers(test.target, {way: {q: right[i, j] for j, q in enumerate(queries)} for i, way in enumerate(WAYS)})
+    for start in range(0, rows.size, CHUNK):
+        part = rows[start : start + CHUNK]
+        batch = stretch(test, part, 1, CHUNK, curriculum.views, np.full(part.size, exam.view))
+        batch = Experience({sense: raw[0] for sense, raw in batch.senses.items()}, batch.target[0], batch.weight[0])
+        found.append(np.asarray(_named(mind, state, batch, asked, among))[:, :, : part.size])
+    return np.concatenate(found, axis=2) == test.target[rows]
 
 
 @partial(jax.jit, static_argnums=0)
-def _named(mind: Mind, state: Dellm, batch: Experience, asked: Array) -> Array:
-    """Concepts named [ways, queries, B]; `asked` [queries, senses] says which senses each query may use."""
+def _named(mind: Mind, state: Dellm, batch: Experience, asked: Array, among: Array) -> Array:
+    """Concepts named [ways, queries, B]; `asked` [queries, senses] says which senses each query may use, `among` [C]
+    which concepts a told life chooses from."""
     percepts = experiences.perceive(state.architecture, batch)
 
     def ask(through: Array) -> Array:
@@ -63,11 +85,12 @@ def _named(mind: Mind, state: Dellm, batch: Experience, asked: Array) -> Array:
         one_sense = len(state.architecture.senses) == 1
         values = {s: x if one_sense else x * there[s][:, None] for s, x in percepts.values.items()}
         response = respond_to(mind, state, experiences.Percepts(values, {} if one_sense else there))
-        semantic = sum((log_p for way, log_p in response.by.items() if way != "cortex"), jnp.zeros(()))
-        if state.memory.semantic:
-            closed_form = semantic.argmax(1)
-        else:
-            closed_form = jnp.full_like(response.concept, -1)
-        return jnp.stack([response.concept, response.by["cortex"].argmax(1), closed_form])
+        nobody = jnp.zeros_like(response.log_probability)
+        semantic = sum((log_p for way, log_p in response.by.items() if way != "cortex"), nobody)
+        said = [response.log_probability, response.by["cortex"], semantic]
+        named = [log_p.argmax(1) for log_p in said] + [jnp.where(among, log_p, -jnp.inf).argmax(1) for log_p in said]
+        if not state.memory.semantic:  # there is no such way of knowing
+            named[2] = named[5] = jnp.full_like(named[0], -1)
+        return jnp.stack(named)
 
     return jnp.moveaxis(jax.lax.map(ask, asked), 0, 1)

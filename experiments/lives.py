@@ -1,11 +1,13 @@
 """Living one life from its first day to its last, examined after every day, checkpointed after every night."""
 
 import json
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,39 +15,48 @@ import numpy as np
 from dellm_jax import metrics, trees
 from dellm_jax.experience import validate
 from dellm_jax.life import live
-from dellm_jax.mind import create
+from dellm_jax.mind import awake_step, create
 from dellm_jax.persistence import Checkpoints, save_generation
 from dellm_jax.persistence.files import write_atomically
-from dellm_jax.streams import Corpus, days
+from dellm_jax.streams import Curriculum, days
 from dellm_jax.surgery import living
-from dellm_jax.types import Architecture, Dellm, Mind, Report, Schedule
-from experiments.examine import WAYS, examine
+from dellm_jax.types import Architecture, Dellm, Experience, Mind, Report, Schedule
+from experiments.examine import TOGETHER, WAYS, examine
 from experiments.log import Record, watching
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A life to be lived: its laws, its body, its days (rows of the training split) and its rhythm."""
+    """A life to be lived: its laws, its body, its days and exams, and its rhythm.
+
+    `questions` > 0 bounds every exam but the last; `examine_every` > 0 examines in the middle of days too, after so many
+    stretches. `checkpoints`: keep what is needed to go on after an interruption.
+    """
 
     name: str
     mind: Mind
     architecture: Architecture
-    days: list[np.ndarray]
+    curriculum: Curriculum
     schedule: Schedule
     batch: int
     stretch: int
-    groups: list[np.ndarray]
     snapshots: int = 0
+    checkpoints: bool = True
+    questions: int = 0
+    examine_every: int = 0
 
 
 @dataclass(frozen=True)
 class Lived:
-    """What came of it. `matrix[way]` is R[i, j]; `timeline` has a row per examination."""
+    """What came of it. `matrix[way]` is R[i, j], NaN where not examined; `timeline` has a row per examination;
+    `prequential` has [day, experiences, share answered rightly before learning, mean loss] of every stretch."""
 
     name: str
     matrix: dict[str, list[list[float]]] = field(default_factory=lambda: {way: [] for way in WAYS})
     accuracy: dict[str, dict[str, float]] = field(default_factory=dict)
-    timeline: list[dict[str, float]] = field(default_factory=list)
+    timeline: list[dict[str, Any]] = field(default_factory=list)
+    prequential: list[list[float]] = field(default_factory=list)
+    newborn: list[float] = field(default_factory=list)
     awake_compilations: int = 0
     births: int = 0
     deaths: int = 0
@@ -55,33 +66,36 @@ class Lived:
     rolled_back: int = 0
     parameters: int = 0
     state_bytes: int = 0
+    episodic_bytes: int = 0
     seconds: float = 0.0
 
     def final(self, way: str = "whole") -> float:
-        """Accuracy over the concepts of all days, days weighing alike."""
+        """Accuracy over all exams, exams weighing alike."""
         return metrics.final_accuracy(np.array(self.matrix[way]))
 
     def forgetting(self, way: str = "whole") -> float | None:
-        """How much of the best was lost; None where the days did not bring new concepts (joint training)."""
+        """How much of the best was lost; None where days and exams do not correspond (joint training)."""
         R = np.array(self.matrix[way])
-        return metrics.forgetting(R) if R.shape[0] == R.shape[1] else None
+        return metrics.forgetting(R) if R.ndim == 2 and R.shape[0] == R.shape[1] else None
 
 
-def check(plan: Plan, corpus: Corpus) -> None:
+def check(plan: Plan) -> None:
     """Raise DellmError now, before anything is written, if this life could not be born or could not live a moment."""
-    jax.eval_shape(partial(create, plan.mind, plan.architecture), jax.random.key(0))
-    validate(plan.architecture, days.stretch(corpus.train, plan.days[0][:1], 1, 1))
+    born = jax.eval_shape(partial(create, plan.mind, plan.architecture), jax.random.key(0))
+    validate(plan.architecture, days.stretch(plan.curriculum.corpus.train, plan.curriculum.days[0].rows[:1], 1, 1))
+    moment = days.stretch(plan.curriculum.corpus.train, plan.curriculum.days[0].rows[:1], 1, plan.batch)
+    jax.eval_shape(partial(awake_step, plan.mind), born, jax.tree.map(lambda leaf: leaf[0], moment))
 
 
-def run(plan: Plan, corpus: Corpus, seed: int, folder: Path, record: Record) -> Lived:
+def run(plan: Plan, seed: int, folder: Path, record: Record) -> Lived:
     """Live `plan`, or go on from where its folder says it was. A finished life is read, not lived again."""
     folder.mkdir(parents=True, exist_ok=True)
     finished = folder / "lived.json"
     if finished.exists():
         return Lived(**json.loads(finished.read_text()))
     newborn = partial(create, plan.mind, key=jax.random.key(seed))
-    with Checkpoints(folder / "checkpoints", keep=2) as checkpoints:
-        restored = checkpoints.restore_latest(newborn)
+    with Checkpoints(folder / "checkpoints", keep=2) if plan.checkpoints else nullcontext() as checkpoints:
+        restored = checkpoints.restore_latest(newborn) if checkpoints else None
         if restored:
             state, lived, skip = restored.state, Lived(**restored.extra["lived"]), restored.extra["stretches"]
             record.truncate(restored.extra["lines"])
@@ -91,7 +105,7 @@ def run(plan: Plan, corpus: Corpus, seed: int, folder: Path, record: Record) -> 
         else:
             state, lived, skip = newborn(plan.architecture), Lived(plan.name), 0
             record.truncate(record.lines_before(plan.name))
-        state, lived = _live(plan, corpus, state, lived, skip, folder, record, checkpoints)
+        state, lived = _live(plan, state, lived, skip, folder, record, checkpoints)
     if plan.snapshots:  # a life may end awake
         save_generation(folder / "snapshots", plan.mind, state, keep=plan.snapshots)
     write_atomically(finished, json.dumps(asdict(lived)).encode())
@@ -100,32 +114,34 @@ def run(plan: Plan, corpus: Corpus, seed: int, folder: Path, record: Record) -> 
 
 def _live(
     plan: Plan,
-    corpus: Corpus,
     newborn: Dellm,
     lived: Lived,
     skip: int,
     folder: Path,
     record: Record,
-    checkpoints: Checkpoints,
+    checkpoints: Checkpoints | None,
 ) -> tuple[Dellm, Lived]:
-    ends = days.ends(plan.days, plan.batch, plan.stretch)
-    stream = islice(days.stretches(corpus.train, plan.days, plan.batch, plan.stretch), skip, None)
+    ends = days.ends(plan.curriculum, plan.batch, plan.stretch)
+    stream = _after(days.stretches(plan.curriculum, plan.batch, plan.stretch, plan.schedule.at_pauses), skip)
     began, before, state = perf_counter(), lived.seconds, newborn
+    if not skip and plan.curriculum.exams:
+        lived = replace(lived, newborn=examine(plan.mind, newborn, plan.curriculum, most=plan.questions).by_exam())
     with watching(record.console, plan.name, ends[-1]) as watch:
         for phase, state, report in live(plan.mind, newborn, stream, plan.schedule):
             step = int(state.clock.steps)
-            lived = _counted(lived, phase, step, report)
             day = sum(end < step for end in ends) + 1
+            lived = _counted(lived, phase, step, day, report)
             scalars = dict(report)
-            if phase == "rest" or step in ends:
-                lived, examined = _examined(plan, corpus, state, lived, day, phase)
+            midday = plan.examine_every and phase == "awake" and (step // plan.stretch) % plan.examine_every == 0
+            if plan.curriculum.exams and (phase == "rest" or step in ends or midday):
+                lived, examined = _examined(plan, state, lived, day, phase, step == ends[-1])
                 scalars |= examined
-                if len(plan.days) == len(plan.groups) or day == len(plan.days):
-                    record.say(_line(plan.name, day, phase, report, lived))
+                if phase == "rest" or step in ends:
+                    _tell(plan, record, day, phase, report, lived)
             watch(step, f"day {day}, {phase}, {_now(lived)}")
             record.event(plan.name, phase, step, scalars)
             lived = replace(lived, seconds=before + perf_counter() - began)
-            if phase == "rest":
+            if phase == "rest" and checkpoints:
                 if plan.snapshots:  # first, so that no checkpoint goes on from a night whose snapshot is missing
                     save_generation(folder / "snapshots", plan.mind, state, keep=plan.snapshots)
                 extra = {"lived": asdict(lived), "stretches": step // plan.stretch, "lines": record.lines}
@@ -133,10 +149,28 @@ def _live(
     return state, _measured(state, lived)
 
 
-def _counted(lived: Lived, phase: str, step: int, report: Report) -> Lived:
+def _after(stream: Iterator[Experience | None], skip: int) -> Iterator[Experience | None]:
+    """The stream without its first `skip` stretches, nor the pauses before the next one."""
+    for stretch in stream:
+        if skip and stretch is not None:
+            skip -= 1
+        elif not skip:
+            yield stretch
+
+
+def _tell(plan: Plan, record: Record, day: int, phase: str, report: Report, lived: Lived) -> None:
+    joint = len(plan.curriculum.days) != len(plan.curriculum.exams)
+    if not joint or day == len(plan.curriculum.days):
+        record.say(_line(plan.name, day, phase, report, lived))
+
+
+def _counted(lived: Lived, phase: str, step: int, day: int, report: Report) -> Lived:
     if phase == "awake":
         compilations = lived.awake_compilations + int(report["compilations"])
-        return replace(lived, updates_awake=step, awake_compilations=compilations)
+        told = [float(day), report["lived"], report["accuracy"], report["loss"]]
+        return replace(
+            lived, updates_awake=step, awake_compilations=compilations, prequential=[*lived.prequential, told]
+        )
     return replace(
         lived,
         nights=lived.nights + 1,
@@ -148,28 +182,38 @@ def _counted(lived: Lived, phase: str, step: int, report: Report) -> Lived:
 
 
 def _examined(
-    plan: Plan, corpus: Corpus, state: Dellm, lived: Lived, day: int, phase: str
+    plan: Plan, state: Dellm, lived: Lived, day: int, phase: str, last: bool
 ) -> tuple[Lived, dict[str, float]]:
-    """Examine on the whole test split; the row of a day is overwritten until the next day begins."""
-    answers = examine(plan.mind, state, corpus.test)
-    ways = WAYS if state.memory.semantic else WAYS[:2]
-    matrix = {way: [*lived.matrix[way][: day - 1], answers.by_group(plan.groups, way)] for way in ways}
+    """Sit the exams; the row of a day is overwritten until the next day begins.
+
+    Where every day is seen in its own way, there are days times exams to sit: then only those of the days so far and
+    the next are sat, the others are NaN.
+    """
+    exams, ways = plan.curriculum.exams, WAYS if state.memory.semantic else [w for w in WAYS if "semantic" not in w]
+    sat = len(exams) if len(plan.curriculum.views) == 1 or last else min(day + 1, len(exams))
+    answers = examine(plan.mind, state, plan.curriculum, exams[:sat], 0 if last else plan.questions)
+    unsat = [float("nan")] * (len(exams) - sat)
+    matrix = {way: [*lived.matrix[way][: day - 1], answers.by_exam(way) + unsat] for way in ways}
     accuracy = {way: {q: answers.accuracy(way, q) for q in answers.right[way]} for way in ways}
     moment = {
         "step": float(state.clock.steps),
         "day": float(day),
         "night": float(phase == "rest"),
-        "accuracy": accuracy["whole"]["together"],
-        "seen": float(np.mean(matrix["whole"][-1][:day])) if len(plan.groups) == len(plan.days) else float("nan"),
+        "accuracy": accuracy["whole"][TOGETHER],
+        "seen": float(np.mean(matrix["whole"][-1][:day])) if len(exams) == len(plan.curriculum.days) else float("nan"),
         "units": float(sum(living(state).values())),
         "parameters": float(_parameters(state)),
+        "exams": {way: matrix[way][-1] for way in ("whole", "cortex")},
     }
     lived = replace(lived, matrix=dict(lived.matrix) | matrix, accuracy=accuracy, timeline=[*lived.timeline, moment])
     return lived, {f"test/{what}": moment[what] for what in ("accuracy", "units", "parameters")}
 
 
 def _measured(state: Dellm, lived: Lived) -> Lived:
-    return replace(lived, parameters=_parameters(state), state_bytes=trees.nbytes(state))
+    episodes = trees.nbytes(state.memory.episodic.codes) + trees.nbytes(state.memory.episodic.answers)
+    return replace(
+        lived, parameters=_parameters(state), state_bytes=trees.nbytes(state), episodic_bytes=episodes
+    )
 
 
 def _parameters(state: Dellm) -> int:
@@ -187,7 +231,8 @@ def _line(name: str, day: int, phase: str, report: Report, lived: Lived) -> str:
         story.append(f"grow +{report['grow/births']:.0f}")
     if "replay/updates" in report:
         story.append(f"replay kept {report['replay/kept_step']:.0f} of {report['replay/updates']:.0f} steps")
-    story.append(f"held-out {report['held_out_before']:.1%} -> {report['held_out_after']:.1%}")
+    if "held_out_before" in report:
+        story.append(f"held-out {report['held_out_before']:.1%} -> {report['held_out_after']:.1%}")
     if report["rolled_back"]:
         story.append("rolled back")
     return f"{name:>11}  night {day}  rested  {_now(lived)}  ({', '.join(story)})"

@@ -8,11 +8,11 @@ python -m experiments.train resume=outputs/2026-01-31/12-00-00
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
 import hydra
-import numpy as np
 import pooch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -21,7 +21,7 @@ from rich.console import Console
 from dellm_jax import compilation
 from dellm_jax.learning import cross_entropy
 from dellm_jax.persistence.files import write_atomically
-from dellm_jax.streams import Corpus, days
+from dellm_jax.streams import days
 from dellm_jax.types import Schedule, SnapshotError
 from experiments import build, lives, report
 from experiments.command import configuration, guarded, resumed
@@ -32,30 +32,22 @@ CONF = str(Path(__file__).parents[1] / "conf")
 register()
 
 
-def plans(config: DictConfig, corpus: Corpus) -> list[lives.Plan]:
+def plans(config: DictConfig) -> list[lives.Plan]:
     """The lives of a run: DELLM, and with `baselines` awake only, naive and joint, on the same days."""
-    cycle = config.cycle
-    lived_days = days.class_incremental(corpus.train, cycle.days, config.seed)
-    groups = [np.unique(corpus.train.target[rows]) for rows in lived_days]
-    mind, concepts = build.mind(config), len(corpus.concepts)
-    body = build.architecture(config, concepts)
-    never = Schedule()
-    common = {"batch": cycle.batch, "stretch": cycle.stretch, "groups": groups}
-    every = [
-        lives.Plan("dellm", mind, body, lived_days, build.schedule(config), **common, snapshots=config.keep_snapshots)
+    main = build.plan(config, "dellm", snapshots=config.keep_snapshots)
+    if not config.baselines:
+        return [main]
+    plain = main.mind._replace(loss=cross_entropy, rehearse=0)
+    alone = replace(main, snapshots=0, schedule=Schedule())
+    bare = replace(alone, architecture=build.architecture(config, len(main.curriculum.corpus.concepts), remembers=False))
+    everything = days.mixed(main.curriculum, config.cycle.joint_epochs, config.seed)
+    joint = plain._replace(rule=build.rule(config.learning.joint))
+    return [
+        main,
+        replace(alone, name="awake_only"),
+        replace(bare, name="naive", mind=plain),
+        replace(bare, name="joint", mind=joint, curriculum=everything),
     ]
-    if config.baselines:
-        plain = mind._replace(loss=cross_entropy, rehearse=0)
-        bare = build.architecture(config, concepts, remembers=False)
-        everything = days.independent(corpus.train, cycle.joint_epochs, config.seed)
-        every += [
-            lives.Plan("awake_only", mind, body, lived_days, never, **common),
-            lives.Plan("naive", plain, bare, lived_days, never, **common),
-            lives.Plan(
-                "joint", plain._replace(rule=build.rule(config.learning.joint)), bare, everything, never, **common
-            ),
-        ]
-    return every
 
 
 def run(config: DictConfig, folder: Path, console: Console) -> dict:
@@ -63,23 +55,23 @@ def run(config: DictConfig, folder: Path, console: Console) -> dict:
     began = perf_counter()
     config = sound(config)
     compilation.persist(Path(pooch.os_cache("dellm_jax")) / "compiled")
-    corpus = build.corpus(config)
-    todo = plans(config, corpus)
-    for plan in {plan.architecture: plan for plan in todo}.values():
-        lives.check(plan, corpus)
+    todo = plans(config)
+    for plan in {(plan.architecture, plan.mind): plan for plan in todo}.values():
+        lives.check(plan)
+    laid = todo[0].curriculum
     write_atomically(folder / "config.yaml", OmegaConf.to_yaml(config).encode())
     record = Record(folder, console, build.mirror(config, str(folder)))
     record.say(
-        f"{corpus.name}: {corpus.train.target.size} experiences of {len(corpus.concepts)} concepts "
-        f"in {config.cycle.days} days"
+        f"{laid.corpus.name}: {sum(day.rows.size for day in laid.days)} experiences of {len(laid.corpus.concepts)} "
+        f"concepts in {len(laid.days)} days"
     )
-    lived = {plan.name: lives.run(plan, corpus, config.seed, folder / "lives" / plan.name, record) for plan in todo}
+    lived = {plan.name: lives.run(plan, config.seed, folder / "lives" / plan.name, record) for plan in todo}
     # A run that was resumed took as long as its lives took, all parts of them.
     seconds = max(perf_counter() - began, sum(one.seconds for one in lived.values()))
     summary = report.summary(lived, seconds)
     picture = report.figure(lived, folder / "life.png")
     report.write_summary(folder / "summary.json", summary)
-    queries = list(corpus.test.banks) if len(corpus.test.banks) > 1 else []
+    queries = list(laid.corpus.test.banks) if len(laid.corpus.test.banks) > 1 else []
     console.print(report.table(lived, queries))
     record.say(
         f"births {summary['births']}, deaths {summary['deaths']}, compilations inside awake "

@@ -1,17 +1,51 @@
 """Learning rules: optax transformations that may ask for `activity=` and `error=`, and the losses they descend."""
 
 from dellm_jax.learning.hebbian import oja
-from dellm_jax.learning.losses import asymmetric_cross_entropy, cross_entropy
+from dellm_jax.learning.losses import (
+    asymmetric_cross_entropy,
+    by_days,
+    consistent,
+    cross_entropy,
+    dark_experience,
+    squared_error,
+    without_forgetting,
+)
+from dellm_jax.learning.plasticity import continual_backprop, perturb, toward_birth
 from dellm_jax.learning.predictive import Errors, predictive_coding, relaxation, top_down
+from dellm_jax.learning.protection import elastic, synaptic_intelligence
 from dellm_jax.learning.rules import by_pathway
+from dellm_jax.learning.selves import (
+    better_of_slow_selves,
+    elder,
+    keep_elder,
+    last_evening,
+    slow_selves,
+    stable_self,
+)
 
 __all__ = [
     "Errors",
     "asymmetric_cross_entropy",
+    "better_of_slow_selves",
+    "by_days",
     "by_pathway",
+    "consistent",
+    "continual_backprop",
     "cross_entropy",
+    "dark_experience",
+    "elastic",
+    "elder",
+    "keep_elder",
+    "last_evening",
     "oja",
+    "perturb",
     "predictive_coding",
     "relaxation",
+    "slow_selves",
+    "squared_error",
+    "stable_self",
+    "synaptic_intelligence",
+    "toward_birth",
     "top_down",
+    "without_forgetting",
 ]

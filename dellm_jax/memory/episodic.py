@@ -18,29 +18,36 @@ HELD_OUT = 10
 @struct.dataclass
 class Episodic:
     """`codes`: sense -> [M, bytes] uint8; `present` [M] a bit per sense (size 0 when there is one sense); per concept
-    its birth rank `row` (-1 unborn) and how many it `seen`; `born` how many concepts have a run of slots."""
+    its birth rank `row` (-1 unborn) and how many it `seen`; `born` how many concepts have a run of slots;
+    `answers` [M, C] the logits that episodes were answered with (size 0 when they are not kept)."""
 
     codes: dict[str, Array] = leaf("episodes", "{}.code")
     present: Array = leaf("episodes")
+    answers: Array = leaf("episodes", "concepts")
     row: Array = leaf("concepts")
     seen: Array = leaf("concepts")
     born: Array = leaf()
 
 
 class Recalled(struct.PyTreeNode):
-    """Episodes taken out: codes and presence bits [B, ...], their concept [B], weight [B] (0 = the slot was empty)."""
+    """Episodes taken out: codes and presence bits [B, ...], their concept [B], weight [B] (0 = the slot was empty), and
+    the logits [B, C] that they were answered with, or None."""
 
     codes: dict[str, Array]
     present: Array
     target: Array
     weight: Array
+    answers: Array | None = None
 
 
-def empty(code_bytes: dict[str, int], budget: int, concepts: int) -> Episodic:
-    """An empty memory of at most `budget` bytes of episodes. Raises ArchitectureError if it cannot hold `concepts`."""
-    per_episode = sum(code_bytes.values()) + (len(code_bytes) > 1)
+def empty(code_bytes: dict[str, int], budget: int, concepts: int, answers: bool = False) -> Episodic:
+    """An empty memory of at most `budget` bytes of episodes, 0 for none at all; `answers`: keep logits with each.
+
+    Raises ArchitectureError if it cannot hold an episode of each of `concepts`.
+    """
+    per_episode = sum(code_bytes.values()) + (len(code_bytes) > 1) + 4 * concepts * answers
     capacity = budget // per_episode
-    if capacity < concepts:
+    if 0 < budget and capacity < concepts:
         raise ArchitectureError(
             f"episodic_bytes={budget} holds {capacity} episodes of {per_episode} bytes, fewer than the {concepts} "
             f"concepts there is room for; give at least {per_episode * concepts} bytes or smaller codes"
@@ -48,6 +55,7 @@ def empty(code_bytes: dict[str, int], budget: int, concepts: int) -> Episodic:
     return Episodic(
         codes={sense: jnp.zeros((capacity, size), jnp.uint8) for sense, size in code_bytes.items()},
         present=jnp.zeros((capacity if len(code_bytes) > 1 else 0,), jnp.uint8),
+        answers=jnp.zeros((capacity if answers else 0, concepts)),
         row=jnp.full((concepts,), -1, jnp.int32),
         seen=jnp.zeros((concepts,), jnp.int32),
         born=jnp.zeros((), jnp.int32),
@@ -70,12 +78,20 @@ def stored(memory: Episodic) -> Array:
 
 
 def write(
-    memory: Episodic, codes: dict[str, Array], present: Array, target: Array, valid: Array, key: Array
+    memory: Episodic,
+    codes: dict[str, Array],
+    present: Array,
+    target: Array,
+    valid: Array,
+    key: Array,
+    answers: Array | None = None,
 ) -> Episodic:
     """Live a batch: codes {sense: [B, bytes]}, presence bits [B], concepts [B], valid [B] bool. Order within it counts.
 
-    Item n (from 0) of a concept takes slot n while there is room, afterwards slot j ~ U{0..n} if j < quota.
+    `answers` [B, C] are kept if the memory keeps any. A memory without room stays as it is. Item n (from 0) of a concept takes slot n while there is room, afterwards slot j ~ U{0..n} if j < quota.
     """
+    if not capacity(memory):
+        return memory
     for_birth, for_slot = jax.random.split(key)
     memory = _give_birth(memory, target, valid, for_birth)
     same_before = jnp.tril(target[:, None] == target[None, :], -1) & valid[None, :]
@@ -90,6 +106,7 @@ def write(
     return memory.replace(
         codes={sense: kept_codes.at[slot].set(codes[sense], mode="drop") for sense, kept_codes in memory.codes.items()},
         present=memory.present.at[slot].set(present, mode="drop") if memory.present.size else memory.present,
+        answers=memory.answers.at[slot].set(answers, mode="drop") if memory.answers.size else memory.answers,
         seen=memory.seen.at[target].add(valid.astype(jnp.int32)),
     )
 
@@ -114,6 +131,7 @@ def _give_birth(memory: Episodic, target: Array, valid: Array, key: Array) -> Ep
         return before.replace(
             codes={sense: codes[source] for sense, codes in before.codes.items()},
             present=before.present[source] if before.present.size else before.present,
+            answers=before.answers[source] if before.answers.size else before.answers,
             row=row,
             born=born,
         )
@@ -159,4 +177,5 @@ def _read(memory: Episodic, slot: Array, concept: Array, weight: Array) -> Recal
     slot = jnp.clip(slot, 0, capacity(memory) - 1)
     bits = memory.present[slot] if memory.present.size else jnp.ones(slot.shape, jnp.uint8)
     codes = {sense: codes[slot] for sense, codes in memory.codes.items()}
-    return Recalled(codes, bits, concept, weight.astype(jnp.float32))
+    answers = memory.answers[slot] if memory.answers.size else None
+    return Recalled(codes, bits, concept, weight.astype(jnp.float32), answers)

@@ -1,5 +1,7 @@
 """All of a life's memory."""
 
+from typing import Any
+
 from flax import struct
 
 from dellm_jax.memory.episodic import Episodic
@@ -8,7 +10,9 @@ from dellm_jax.memory.semantic import Semantic
 
 @struct.dataclass
 class Memory:
-    """`episodic`: lived experiences as codes; `semantic`: per sense, what each concept is like."""
+    """`episodic`: lived experiences as codes; `semantic`: per sense, what each concept is like; `generator`: what makes up
+    percepts, in a mind that has imagination."""
 
     episodic: Episodic
     semantic: dict[str, Semantic]
+    generator: Any = None

@@ -1,6 +1,7 @@
 """A night: stages in order, each a pure function `(mind, state, key) -> (state, report)`."""
 
 from dellm_jax.rest.consolidate import consolidate
+from dellm_jax.rest.dusk import estimate_importance, forget, hand_over, settle_synapses
 from dellm_jax.rest.grow import grow
 from dellm_jax.rest.night import rest
 from dellm_jax.rest.prune import prune
@@ -8,4 +9,16 @@ from dellm_jax.rest.replay import replay
 from dellm_jax.rest.rescale import rescale
 from dellm_jax.rest.wake import wake
 
-__all__ = ["consolidate", "grow", "prune", "replay", "rescale", "rest", "wake"]
+__all__ = [
+    "consolidate",
+    "estimate_importance",
+    "forget",
+    "grow",
+    "hand_over",
+    "prune",
+    "replay",
+    "rescale",
+    "rest",
+    "settle_synapses",
+    "wake",
+]

@@ -12,7 +12,7 @@ from dellm_jax.memory import episodic
 from dellm_jax.mind import learn
 from dellm_jax.rest.judge import judge
 from dellm_jax.trees import named_key
-from dellm_jax.types import Array, Dellm, Mind, Report, ScheduleError, Stage
+from dellm_jax.types import Array, Dellm, Lesson, Mind, Report, ScheduleError, Stage
 
 
 def replay(rule: optax.GradientTransformationExtraArgs, steps: int, batch: int = 64, chunk: int = 50) -> Stage:
@@ -67,17 +67,23 @@ def _rehearse(
         }
         percepts = experiences.Percepts(seen, percepts.presence)
         percepts = experiences.drop_senses(jax.random.uniform(for_senses, (batch,)), percepts)
+        lesson = Lesson(
+            jnp.zeros((batch, architecture.concepts)),
+            recalled.target,
+            recalled.weight,
+            jnp.zeros((batch,)),
+            state.clock.nights.astype(jnp.float32),
+            recalled.answers,
+        )
         params, learner, loss, _ = learn(
-            mind,
+            mind._replace(teacher=None),
             architecture,
             carry[0],
             state.homeostasis,
             carry[1],
             rule,
             percepts,
-            recalled.target,
-            recalled.weight,
-            jnp.zeros((batch,)),
+            lesson,
         )
         return (params, learner), loss
 

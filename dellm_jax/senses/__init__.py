@@ -1,9 +1,11 @@
 """The senses: frozen dataclasses of pure functions, raw array -> percept, code and frozen features."""
 
+from dellm_jax.senses.fourier import FourierImage
 from dellm_jax.senses.hearing import Audio
 from dellm_jax.senses.reading import Text
+from dellm_jax.senses.signal import Signal
 from dellm_jax.senses.vision import Image
 
-KINDS = {kind.__name__: kind for kind in (Image, Audio, Text)}
+KINDS = {kind.__name__: kind for kind in (Image, FourierImage, Audio, Text, Signal)}
 
-__all__ = ["KINDS", "Audio", "Image", "Text"]
+__all__ = ["KINDS", "Audio", "FourierImage", "Image", "Signal", "Text"]
