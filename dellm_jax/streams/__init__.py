@@ -1,7 +1,9 @@
 """Data sets as arrays: banks of items per sense, joined by index into examples."""
 
-from dellm_jax.streams.corpus import Corpus, Split, gather, select
+from dellm_jax.streams.corpus import Corpus, Split, gather, select, subset
 from dellm_jax.streams.digits import digits
+from dellm_jax.streams.fsdd import fsdd
 from dellm_jax.streams.mnist_fsdd import mnist_fsdd
+from dellm_jax.streams.pictures import fashion_mnist, mnist
 
-__all__ = ["Corpus", "Split", "digits", "gather", "mnist_fsdd", "select"]
+__all__ = ["Corpus", "Split", "digits", "fashion_mnist", "fsdd", "gather", "mnist", "mnist_fsdd", "select", "subset"]

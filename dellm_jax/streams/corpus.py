@@ -18,15 +18,19 @@ MU = 255.0
 
 
 class Split(NamedTuple):
-    """N examples: their concepts, the items they are made of, and which item each example shows to each sense."""
+    """N examples: their concepts, the items they are made of, and which item each example shows to each sense.
+
+    `group` is a further attribute of the examples that days may be formed by: who speaks, which domain.
+    """
 
     target: np.ndarray  # [N] int32
     banks: dict[str, np.ndarray]  # sense -> [K, ...]
     index: dict[str, np.ndarray]  # sense -> [N] int32, rows of the bank
+    group: np.ndarray | None = None  # [N] int32
 
 
 class Corpus(NamedTuple):
-    """A named data set; `target` counts in `concepts`, `sample_rate` is in Hz."""
+    """A named data set; `target` counts in `concepts`, `sample_rate` is in Hz, 0 where nothing is heard."""
 
     name: str
     concepts: tuple[str, ...]
@@ -47,6 +51,15 @@ def select(split: Split, senses: Sequence[str]) -> Split:
             raise StreamError(f"stream has no sense {sense!r}; it has {sorted(split.banks)}: choose among these")
     return split._replace(
         banks={sense: split.banks[sense] for sense in senses}, index={sense: split.index[sense] for sense in senses}
+    )
+
+
+def subset(split: Split, rows: np.ndarray) -> Split:
+    """The examples `rows` [M] in that order; the banks are shared, not copied."""
+    return split._replace(
+        target=split.target[rows],
+        index={sense: index[rows] for sense, index in split.index.items()},
+        group=None if split.group is None else split.group[rows],
     )
 
 

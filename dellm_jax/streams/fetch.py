@@ -16,26 +16,38 @@ VARIABLE = "DELLM_DATA"
 class Remote(NamedTuple):
     """One file: its name in the data set's folder, its address, its checksum "md5:..." or "sha256:...".
 
-    `prepared` is the name of the same data in a form made for machines without a network, looked for first.
+    `prepared` is the name of the same data in a form made for machines without a network, looked for first; `mirror` is
+    where its authors offer the same bytes again, asked when the address fails.
     """
 
     name: str
     address: str
     checksum: str | None = None
     prepared: str | None = None
+    mirror: str | None = None
 
 
-_MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+def _idx(digests: str, address: str, mirror: str | None = None) -> tuple[Remote, ...]:
+    """The four files of MNIST or a successor, with their md5 digests in this order."""
+    names = (f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+    return tuple(
+        Remote(name, address + name, f"md5:{digest}", mirror=mirror and mirror + name)
+        for name, digest in zip(names, digests.split(), strict=True)
+    )
+
+
 _FSDD = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.zip"
 SOURCES: dict[str, tuple[Remote, ...]] = {
-    "mnist": tuple(
-        Remote(name, _MNIST + name, f"md5:{digest}")
-        for name, digest in (
-            ("train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
-            ("train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432"),
-            ("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3"),
-            ("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c"),
-        )
+    "mnist": _idx(
+        "f68b3c2dcbeaaa9fbdd348bbdeb94873 d53e105ee54ea40749a09fcbcd1e9432 "
+        "9fb629c4189551a2d022fa330f9573f3 ec29112dd5afa0611ce80d1b7f02629c",
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    ),
+    "fashion_mnist": _idx(
+        "8d4fb7e6c68d591d4c3dfef9ec88bf0d 25c81989df183df01b3e8a0aad5dffbe "
+        "bef4ecab320f06d8554ea6380940ec79 bb300cfdad3c16e7a12a480ee83cd310",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        mirror="https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     ),
     # No checksum: GitHub packs this archive on request without promising the same bytes twice, and its authors publish
     # none. The reader checks instead that every recording is there, once, in the documented format.
@@ -94,12 +106,16 @@ def _download(dataset: str, remote: Remote, folder: Path | None) -> Path:
     import pooch  # needed only by those who download
 
     cache = Path(pooch.os_cache("dellm_jax")) / dataset
-    try:
-        return Path(pooch.retrieve(remote.address, remote.checksum, fname=remote.name, path=cache))
-    except (OSError, ValueError) as error:  # no network, no such address, disk full; wrong checksum
-        looked = [str(place) for place in (folder and folder / dataset, cache) if place]
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise StreamError(
-            f"{dataset}/{remote.name} is not in {' or '.join(looked)} and did not download from {remote.address} "
-            f"({reason}); set {VARIABLE}=<folder> or data.root=<folder> to a folder with {dataset}/{remote.name} in it"
-        ) from error
+    addresses = [address for address in (remote.address, remote.mirror) if address]
+    failures: list[OSError | ValueError] = []
+    for address in addresses:
+        try:
+            return Path(pooch.retrieve(address, remote.checksum, fname=remote.name, path=cache))
+        except (OSError, ValueError) as error:  # no network, no such address, disk full; wrong checksum
+            failures.append(error)
+    looked = [str(place) for place in (folder and folder / dataset, cache) if place]
+    reasons = "; ".join(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}" for error in failures)
+    raise StreamError(
+        f"{dataset}/{remote.name} is not in {' or '.join(looked)} and did not download from {' or '.join(addresses)} "
+        f"({reasons}); set {VARIABLE}=<folder> or data.root=<folder> to a folder with {dataset}/{remote.name} in it"
+    ) from failures[-1]

@@ -1,5 +1,6 @@
 """Contracts of the data sets: what they hold, that splits share nothing, that pairs agree, what their errors say."""
 
+import gzip
 import hashlib
 import io
 import os
@@ -18,12 +19,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dellm_jax.streams import digits, fetch, gather, mnist_fsdd, select
+from dellm_jax.streams import digits, fashion_mnist, fetch, fsdd, gather, mnist, mnist_fsdd, select, subset
 from dellm_jax.streams.corpus import fixed_length, mu_law_decode, mu_law_encode, pair, written
 from dellm_jax.streams.digits import PACK, WORDS, spoken_digits
-from dellm_jax.streams.mnist_fsdd import TESTED, Recordings, read_fsdd
+from dellm_jax.streams.fsdd import TESTED, Recordings, read_fsdd
 from dellm_jax.types import StreamError
 
+PARTS = {"train": 23, "t10k": 12}  # made pictures of each part
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 DATA = Path(os.environ.get("DELLM_DATA", SHARED))
 real_data = pytest.mark.skipif(
@@ -68,15 +70,19 @@ def fsdd_archive(path: Path, recordings: Recordings) -> Path:
             with wave.open(content, "wb") as file:
                 file.setparams((1, 2, 8_000, 0, "NONE", ""))
                 file.writeframes(recordings.clips[row].astype("<i2").tobytes())
-            name = f"{recordings.label[row]}_{'abcdef'[recordings.speaker[row]]}_{recordings.repeat[row]}.wav"
+            name = (
+                f"{recordings.label[row]}_{recordings.speakers[recordings.speaker[row]]}_{recordings.repeat[row]}.wav"
+            )
             archive.writestr(f"fsdd-1.0.10/recordings/{name}", content.getvalue())
     return path
 
 
 def made_up() -> Recordings:
-    """3,000 recordings of 20 samples of noise, in the order of digit, speaker, repeat."""
+    """3,000 recordings of 20 samples of noise, in the order of digit, speaker (called a to f), repeat."""
     columns = np.indices((10, 6, 50)).reshape(3, -1).astype(np.int32)
-    return Recordings(list(np.random.default_rng(1).integers(-9, 9, (3_000, 20)).astype(np.int16)), *columns)
+    return Recordings(
+        list(np.random.default_rng(1).integers(-9, 9, (3_000, 20)).astype(np.int16)), *columns, tuple("abcdef")
+    )
 
 
 def labels_heard(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -154,11 +160,25 @@ def test_synthetic_speech_can_be_learned():
     assert model.fit(features[~tested], label[~tested]).score(features[tested], label[tested]) >= 0.9
 
 
-def test_select_keeps_the_named_senses():
-    less = select(digits().test, ("text", "image"))
+def test_select_keeps_the_named_senses_and_the_group():
+    split = digits().test
+    assert split.group is None
+    less = select(split._replace(group=split.target // 2), ("text", "image"))
     assert less.banks.keys() == less.index.keys() == {"text", "image"}
+    np.testing.assert_array_equal(less.group, split.target // 2)
     with pytest.raises(StreamError, match="no sense 'audio'; it has"):
         select(less, ("image", "audio"))
+
+
+def test_subset_keeps_the_examples_as_they_are_and_shares_the_banks():
+    split = digits().test
+    rows = np.array([7, 2, 7])
+    part = subset(split._replace(group=split.target // 2), rows)
+    assert all(part.banks[sense] is split.banks[sense] for sense in split.banks)
+    np.testing.assert_array_equal(part.group, split.target[rows] // 2)
+    for sense, items in gather(part, np.arange(3)).items():
+        np.testing.assert_array_equal(items, gather(split, rows)[sense])
+    assert subset(split, rows).group is None
 
 
 def test_written_is_utf8_padded_with_zeros():
@@ -208,6 +228,78 @@ def test_archive_and_its_download_give_the_recordings_in_order(no_cache, served,
     assert fetch.locate("fsdd") == {"fsdd.zip": path}, "the second time it comes from the cache"
 
 
+@pytest.fixture
+def archive(tmp_path, monkeypatch):
+    """A folder of data sets with an FSDD archive made up for the test, as `root`."""
+    (tmp_path / "fsdd").mkdir()
+    fsdd_archive(tmp_path / "fsdd" / "free-spoken-digit-dataset-1.0.10.zip", made_up())
+    return tmp_path
+
+
+def test_the_official_split_hears_every_speaker_on_both_sides(archive):
+    corpus = fsdd(archive)
+    assert corpus.name == "fsdd" and corpus.concepts == WORDS and corpus.sample_rate == 8_000
+    for split, repeats in ((corpus.train, 45), (corpus.test, 5)):
+        assert split.banks.keys() == {"audio"} and split.banks["audio"].shape == (60 * repeats, 8_000)
+        assert split.group.dtype == split.target.dtype == np.int32
+        pairs, counts = np.unique(np.stack([split.target, split.group]), axis=1, return_counts=True)
+        assert pairs.shape == (2, 60) and set(counts) == {repeats}
+
+
+def test_one_speaker_can_be_held_out(archive):
+    corpus, source = fsdd(archive, held_out="c"), made_up()
+    assert corpus.name == "fsdd/c"
+    assert set(corpus.test.group) == {2} and set(corpus.train.group) == {0, 1, 3, 4, 5}
+    clips = fixed_length(
+        [clip for clip, speaker in zip(source.clips, source.speaker, strict=True) if speaker == 2], 8_000
+    )
+    np.testing.assert_array_equal(gather(corpus.test, np.arange(500))["audio"], clips)
+    np.testing.assert_array_equal(corpus.test.target, np.repeat(np.arange(10), 50))
+    with pytest.raises(StreamError, match=r"held_out='nobody' is no speaker of FSDD; choose among \['a', 'b'"):
+        fsdd(archive, held_out="nobody")
+
+
+@pytest.mark.realdata
+@real_data
+def test_pictures_and_sounds_alone_are_those_of_the_triples():
+    both, seen, heard = mnist_fsdd(DATA), mnist(DATA), fsdd(DATA)
+    for triple, picture, sound in zip(both[2:4], seen[2:4], heard[2:4], strict=True):
+        np.testing.assert_array_equal(triple.banks["image"], picture.banks["image"])
+        np.testing.assert_array_equal(triple.target, picture.target)
+        np.testing.assert_array_equal(triple.banks["audio"], sound.banks["audio"])
+        np.testing.assert_array_equal(sound.target[triple.index["audio"]], triple.target)
+    assert (seen.name, seen.sample_rate, seen.train.banks.keys()) == ("mnist", 0, {"image"})
+    assert fsdd(DATA, "theo").test.group.tolist() == [4] * 500
+
+
+def idx(path: Path, items: np.ndarray) -> None:
+    """A gzipped IDX file of bytes."""
+    sizes = np.array(items.shape, ">u4").tobytes()
+    path.write_bytes(gzip.compress(bytes([0, 0, 8, items.ndim]) + sizes + items.astype(np.uint8).tobytes()))
+
+
+@pytest.mark.parametrize("build, name", [(mnist, "mnist"), (fashion_mnist, "fashion_mnist")])
+def test_idx_files_are_read_as_pictures(tmp_path, monkeypatch, build, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    made = {part: np.random.default_rng(rows).integers(256, size=(rows, 28, 28)) for part, rows in PARTS.items()}
+    for part, images in made.items():
+        idx(folder / f"{part}-images-idx3-ubyte.gz", images)
+        idx(folder / f"{part}-labels-idx1-ubyte.gz", np.arange(len(images)) % 10)
+    with pytest.raises(StreamError, match=r"train-images-idx3-ubyte.gz is corrupt: md5 is"):
+        build(tmp_path)
+    monkeypatch.setitem(fetch.SOURCES, name, tuple(r._replace(checksum=None) for r in fetch.SOURCES[name]))
+    corpus = build(tmp_path)
+    assert corpus.name == name and len(set(corpus.concepts)) == 10 and corpus.sample_rate == 0
+    for split, (part, images) in zip((corpus.train, corpus.test), made.items(), strict=True):
+        np.testing.assert_array_equal(gather(split, np.arange(PARTS[part]))["image"], images[..., None])
+        assert split.banks["image"].dtype == np.uint8 and split.target.dtype == np.int32 and split.group is None
+        np.testing.assert_array_equal(split.target, np.arange(PARTS[part]) % 10)
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"<html>"))
+    with pytest.raises(StreamError, match="expected an IDX file of bytes"):
+        build(tmp_path)
+
+
 @pytest.mark.realdata
 @real_data
 def test_prepared_and_original_fsdd_are_the_same(tmp_path):
@@ -216,6 +308,7 @@ def test_prepared_and_original_fsdd_are_the_same(tmp_path):
     for column in ("label", "speaker", "repeat"):
         np.testing.assert_array_equal(getattr(prepared, column), getattr(original, column))
     assert all(np.array_equal(a, b) for a, b in zip(prepared.clips, original.clips, strict=True))
+    assert prepared.speakers == original.speakers == ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 
 
 def test_downloads_are_checked(no_cache, served, monkeypatch):
@@ -229,6 +322,20 @@ def test_downloads_are_checked(no_cache, served, monkeypatch):
         with pytest.raises(StreamError, match=rf"toy/new is not in .*cache.*{url}.*set DELLM_DATA=<f") as caught:
             fetch.locate("toy")
         assert "\n" not in str(caught.value)
+
+
+def test_a_mirror_is_asked_when_the_address_fails_or_serves_something_else(no_cache, served, monkeypatch):
+    folder, address = served
+    (folder / "mirrored").write_bytes(b"content")
+    (folder / "page").write_bytes(b"<html>")
+    good = "sha256:" + hashlib.sha256(b"content").hexdigest()
+    for number, first in enumerate(("http://127.0.0.1:9/", address + "page")):
+        remote = fetch.Remote(f"file {number}", first, good, mirror=address + "mirrored")
+        monkeypatch.setitem(fetch.SOURCES, "toy", (remote,))
+        assert fetch.locate("toy")[remote.name].read_bytes() == b"content"
+    monkeypatch.setitem(fetch.SOURCES, "toy", (remote._replace(name="new", mirror=address + "page"),))
+    with pytest.raises(StreamError, match=rf"from {address}page or {address}page \(ValueError: .*; ValueError"):
+        fetch.locate("toy")
 
 
 def test_root_comes_before_the_variable_and_both_must_be_folders(no_cache, monkeypatch, tmp_path):
@@ -268,6 +375,6 @@ def test_a_broken_or_incomplete_fsdd_is_named(tmp_path, suffix):
     with pytest.raises(StreamError, match=rf"fsdd{suffix} cannot be read"):
         read_fsdd(path)
     whole = made_up()
-    part = fsdd_archive(tmp_path / "part.zip", Recordings(*(column[1:] for column in whole)))
+    part = fsdd_archive(tmp_path / "part.zip", Recordings(*(column[1:] for column in whole[:4]), whole.speakers))
     with pytest.raises(StreamError, match=r"part.zip holds 2999 recordings, expected 10 x 6 x 50"):
         read_fsdd(part)
