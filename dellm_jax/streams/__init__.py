@@ -5,5 +5,19 @@ from dellm_jax.streams.digits import digits
 from dellm_jax.streams.fsdd import fsdd
 from dellm_jax.streams.mnist_fsdd import mnist_fsdd
 from dellm_jax.streams.pictures import fashion_mnist, mnist
+from dellm_jax.streams.texts import banking77, clinc150
 
-__all__ = ["Corpus", "Split", "digits", "fashion_mnist", "fsdd", "gather", "mnist", "mnist_fsdd", "select", "subset"]
+__all__ = [
+    "Corpus",
+    "Split",
+    "banking77",
+    "clinc150",
+    "digits",
+    "fashion_mnist",
+    "fsdd",
+    "gather",
+    "mnist",
+    "mnist_fsdd",
+    "select",
+    "subset",
+]

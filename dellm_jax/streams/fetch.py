@@ -17,7 +17,8 @@ class Remote(NamedTuple):
     """One file: its name in the data set's folder, its address, its checksum "md5:..." or "sha256:...".
 
     `prepared` is the name of the same data in a form made for machines without a network, looked for first; `mirror` is
-    where its authors offer the same bytes again, asked when the address fails.
+    where its authors offer the same bytes again, asked when the address fails. A file is `optional` when the data set
+    is of use without it: it is then left out if it cannot be had.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Remote(NamedTuple):
     checksum: str | None = None
     prepared: str | None = None
     mirror: str | None = None
+    optional: bool = False
 
 
 def _idx(digests: str, address: str, mirror: str | None = None) -> tuple[Remote, ...]:
@@ -37,6 +39,8 @@ def _idx(digests: str, address: str, mirror: str | None = None) -> tuple[Remote,
 
 
 _FSDD = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.zip"
+_CLINC = "https://raw.githubusercontent.com/clinc/oos-eval/master/data/"
+_BANKING = "https://raw.githubusercontent.com/PolyAI-LDN/task-specific-datasets/master/banking_data/"
 SOURCES: dict[str, tuple[Remote, ...]] = {
     "mnist": _idx(
         "f68b3c2dcbeaaa9fbdd348bbdeb94873 d53e105ee54ea40749a09fcbcd1e9432 "
@@ -52,6 +56,26 @@ SOURCES: dict[str, tuple[Remote, ...]] = {
     # No checksum: GitHub packs this archive on request without promising the same bytes twice, and its authors publish
     # none. The reader checks instead that every recording is there, once, in the documented format.
     "fsdd": (Remote("free-spoken-digit-dataset-1.0.10.zip", _FSDD, prepared="fsdd_8k_int16.npz"),),
+    "clinc150": (
+        Remote(
+            "data_full.json",
+            _CLINC + "data_full.json",
+            "sha256:36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0",
+        ),
+        Remote(
+            "domains.json",
+            _CLINC + "domains.json",
+            "sha256:b947b579d3b8e74b06f93b01083d8efaff2888b43a3e362533bd88a6e1211b3a",
+            optional=True,
+        ),
+    ),
+    "banking77": tuple(
+        Remote(name, _BANKING + name, f"sha256:{digest}")
+        for name, digest in (
+            ("train.csv", "b06e26ac675513959a63135f11b94ea7786ed02da65db93a5650d8838cbc664b"),
+            ("test.csv", "d12d6e3bc4c3103966ae786dc435913c0c563dfa328f5a3646d0e62cfeeb474d"),
+        )
+    ),
 }
 
 
@@ -59,12 +83,14 @@ def locate(dataset: str, root: Path | str | None = None) -> dict[str, Path]:
     """Paths of a data set's files by their original names, verified where a checksum is known.
 
     Each is taken from `root`/dataset (default: DELLM_DATA/dataset) if it is there, else from a download into the cache.
-    StreamError when the root is no folder, a file is corrupt, or it can neither be found nor downloaded.
+    StreamError when the root is no folder, a file is corrupt, or it can neither be found nor downloaded; optional files
+    that cannot be had are left out.
     """
     if dataset not in SOURCES:
         raise StreamError(f"data set {dataset!r} is unknown; known are {sorted(SOURCES)}")
     folder = _root(root)
-    return {remote.name: _find(dataset, remote, folder) for remote in SOURCES[dataset]}
+    found = {remote.name: _find(dataset, remote, folder) for remote in SOURCES[dataset]}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 def _root(root: Path | str | None) -> Path | None:
@@ -78,7 +104,7 @@ def _root(root: Path | str | None) -> Path | None:
     return folder
 
 
-def _find(dataset: str, remote: Remote, folder: Path | None) -> Path:
+def _find(dataset: str, remote: Remote, folder: Path | None) -> Path | None:
     """The file in the user's folder, else a download of it."""
     if folder is not None:
         if remote.prepared and (folder / dataset / remote.prepared).is_file():
@@ -101,8 +127,8 @@ def _verify(path: Path, checksum: str | None) -> None:
         raise StreamError(f"{path} is corrupt: {kind} is {found}, expected {expected}; delete it or copy it again")
 
 
-def _download(dataset: str, remote: Remote, folder: Path | None) -> Path:
-    """The file in the cache, downloaded if it is not there yet."""
+def _download(dataset: str, remote: Remote, folder: Path | None) -> Path | None:
+    """The file in the cache, downloaded if it is not there yet; None when it is optional and does not come."""
     import pooch  # needed only by those who download
 
     cache = Path(pooch.os_cache("dellm_jax")) / dataset
@@ -113,6 +139,8 @@ def _download(dataset: str, remote: Remote, folder: Path | None) -> Path:
             return Path(pooch.retrieve(address, remote.checksum, fname=remote.name, path=cache))
         except (OSError, ValueError) as error:  # no network, no such address, disk full; wrong checksum
             failures.append(error)
+    if remote.optional:
+        return None
     looked = [str(place) for place in (folder and folder / dataset, cache) if place]
     reasons = "; ".join(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}" for error in failures)
     raise StreamError(
