@@ -1,6 +1,7 @@
 """Data sets as arrays: banks of items per sense, joined by index into examples."""
 
 from dellm_jax.streams.corpus import Corpus, Split, gather, select, subset
+from dellm_jax.streams.derived import labelled_by, parity, validation
 from dellm_jax.streams.digits import digits
 from dellm_jax.streams.fsdd import fsdd
 from dellm_jax.streams.mnist_fsdd import mnist_fsdd
@@ -16,8 +17,11 @@ __all__ = [
     "fashion_mnist",
     "fsdd",
     "gather",
+    "labelled_by",
     "mnist",
     "mnist_fsdd",
+    "parity",
     "select",
     "subset",
+    "validation",
 ]
