@@ -1,7 +1,8 @@
 """Slowly-Changing Regression: a fixed function whose inputs drift, on which networks lose their plasticity.
 
-Source: Dohare et al. 2024, "Loss of plasticity in deep continual learning" (Nature), Methods. The program published with
-it adds a constant of -1 or 1 to the value, and its thresholds are 0.5 lower or 1.5 higher by the sign of the bias weight.
+Source: Dohare et al. 2024, "Loss of plasticity in deep continual learning" (Nature), Methods. The program published
+with it adds a constant of -1 or 1 to the value, and its thresholds are 0.5 lower where the constant input weighs 1 and
+1.5 higher where it weighs -1.
 """
 
 import numpy as np

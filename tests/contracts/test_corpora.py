@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dellm_jax.streams import digits, fashion_mnist, fetch, fsdd, gather, mnist, mnist_fsdd, select, subset
+from dellm_jax.streams import digits, fashion_mnist, fetch, fsdd, gather, mnist, mnist_fsdd, select, subset, validation
 from dellm_jax.streams.corpus import fixed_length, mu_law_decode, mu_law_encode, pair, written
 from dellm_jax.streams.digits import PACK, WORDS, spoken_digits
 from dellm_jax.streams.fsdd import TESTED, Recordings, read_fsdd
@@ -255,6 +255,9 @@ def test_one_speaker_can_be_held_out(archive):
     )
     np.testing.assert_array_equal(gather(corpus.test, np.arange(500))["audio"], clips)
     np.testing.assert_array_equal(corpus.test.target, np.repeat(np.arange(10), 50))
+    chosen_on = validation(corpus, by_group=True)
+    assert len(set(chosen_on.test.group)) == 1 and len(set(chosen_on.train.group)) == 4
+    assert not {2} & {*chosen_on.test.group, *chosen_on.train.group}
     with pytest.raises(StreamError, match=r"held_out='nobody' is no speaker of FSDD; choose among \['a', 'b'"):
         fsdd(archive, held_out="nobody")
 
