@@ -27,7 +27,7 @@ def curriculum(config: DictConfig) -> Curriculum:
         if sense not in senses:
             raise StreamError(f"stream.query asks through {sense!r}, but stream.senses is {senses}; add it there")
     if config.validation:
-        whole = validation(whole, config.validation, config.seed)
+        whole = validation(whole, config.validation, seed=config.seed)
     whole = whole._replace(train=select(whole.train, senses), test=select(whole.test, list(stream.query)))
     laid: Curriculum = instantiate(stream.days, corpus=whole)
     if stream.examples:

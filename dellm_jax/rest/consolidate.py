@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from dellm_jax.memory import semantic
+from dellm_jax.memory import episodic, semantic
 from dellm_jax.rest.judge import held_out_responses
 from dellm_jax.types import CONCEPTS, Array, Dellm, Mind, Report, Response, Stage
 
@@ -14,11 +14,16 @@ MOST_TRUST = 40.0
 
 
 def consolidate() -> Stage:
-    """Exact closed-form readout of every sense, then the weights of the log-linear pool of experts."""
+    """Exact closed-form readout of every sense, then the weights of the log-linear pool of experts.
+
+    A life that remembers no episode cannot tell how far to trust whom, and goes on as it did.
+    """
 
     def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
         del key
         state = _solve(state)
+        if not episodic.capacity(state.memory.episodic):
+            return state, {}
         trust = _fit_trust(mind, state)
         state = state.replace(hyper=dict(state.hyper) | {"trust": trust})
         return state, {f"trust_{expert}": float(value) for expert, value in trust.items()}

@@ -20,13 +20,15 @@ MU = 255.0
 class Split(NamedTuple):
     """N examples: their concepts, the items they are made of, and which item each example shows to each sense.
 
-    `group` is a further attribute of the examples that days may be formed by: who speaks, which domain.
+    `group` is a further attribute of the examples that days may be formed by: who speaks, which domain; `value` says how much,
+    where concepts are quantities to be predicted.
     """
 
     target: np.ndarray  # [N] int32
     banks: dict[str, np.ndarray]  # sense -> [K, ...]
     index: dict[str, np.ndarray]  # sense -> [N] int32, rows of the bank
     group: np.ndarray | None = None  # [N] int32
+    value: np.ndarray | None = None  # [N] float32, where concepts are quantities
 
 
 class Corpus(NamedTuple):
@@ -60,6 +62,7 @@ def subset(split: Split, rows: np.ndarray) -> Split:
         target=split.target[rows],
         index={sense: index[rows] for sense, index in split.index.items()},
         group=None if split.group is None else split.group[rows],
+        value=None if split.value is None else split.value[rows],
     )
 
 

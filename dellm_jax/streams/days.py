@@ -84,8 +84,8 @@ def through_views(corpus: Corpus, views: Sequence[np.ndarray | None], seed: int)
 
 def permuted(corpus: Corpus, tasks: int, seed: int, first_identity: bool = False) -> Curriculum:
     """`tasks` days of the same pictures, their pixels permuted anew every day (but the first, if `first_identity`)."""
-    side = corpus.train.banks["image"].shape[1]
-    views = [permutation(side * side, seed, task, first_identity) for task in range(tasks)]
+    _, height, width, _ = corpus.train.banks["image"].shape
+    views = [permutation(height, width, seed, task, first_identity) for task in range(tasks)]
     return through_views(corpus, views, seed)
 
 

@@ -7,6 +7,7 @@ with it adds a constant of -1 or 1 to the value, and its thresholds are 0.5 lowe
 
 import numpy as np
 
+from dellm_jax.streams.corpus import Corpus, Split, subset
 from dellm_jax.types import StreamError
 
 SLOW, FAST = 15, 5
@@ -14,6 +15,14 @@ INPUTS = SLOW + FAST + 1  # the last is always one
 UNITS = 100
 BETA = 0.7  # share of its inputs that must be as a unit wants them before it fires
 CHUNK = 65_536  # examples evaluated at once: 26 MB of units
+
+
+def slowly_changing_regression(examples: int = 1_000_000, seed: int = 0, flip_every: int = 10_000) -> Corpus:
+    """`slowly_changing` as a corpus of one concept, "value", felt through the sense "signal"; there is no test split."""
+    bits, value = slowly_changing(examples, seed, flip_every)
+    rows = np.arange(examples, dtype=np.int32)
+    train = Split(np.zeros(examples, np.int32), {"signal": bits}, {"signal": rows}, value=value)
+    return Corpus("slowly_changing", ("value",), train, subset(train, rows[:0]), 0)
 
 
 def slowly_changing(examples: int, seed: int, flip_every: int = 10_000) -> tuple[np.ndarray, np.ndarray]:
