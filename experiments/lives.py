@@ -21,6 +21,7 @@ from dellm_jax.persistence.files import write_atomically
 from dellm_jax.streams import Curriculum, days
 from dellm_jax.surgery import living
 from dellm_jax.types import Architecture, Dellm, Experience, Mind, Report, Schedule
+from experiments import diagnose
 from experiments.examine import TOGETHER, WAYS, examine
 from experiments.log import Record, watching
 
@@ -67,6 +68,8 @@ class Lived:
     parameters: int = 0
     state_bytes: int = 0
     episodic_bytes: int = 0
+    flops_awake: float = 0.0
+    health: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
     def final(self, way: str = "whole") -> float:
@@ -146,7 +149,7 @@ def _live(
                     save_generation(folder / "snapshots", plan.mind, state, keep=plan.snapshots)
                 extra = {"lived": asdict(lived), "stretches": step // plan.stretch, "lines": record.lines}
                 checkpoints.save(lived.nights, state, extra)
-    return state, _measured(state, lived)
+    return state, _measured(plan, state, lived)
 
 
 def _after(stream: Iterator[Experience | None], skip: int) -> Iterator[Experience | None]:
@@ -209,10 +212,16 @@ def _examined(
     return lived, {f"test/{what}": moment[what] for what in ("accuracy", "units", "parameters")}
 
 
-def _measured(state: Dellm, lived: Lived) -> Lived:
-    episodes = trees.nbytes(state.memory.episodic.codes) + trees.nbytes(state.memory.episodic.answers)
+def _measured(plan: Plan, state: Dellm, lived: Lived) -> Lived:
+    """What is known of a life when it is over: its sizes, its health, its costs."""
+    episodes = state.memory.episodic
     return replace(
-        lived, parameters=_parameters(state), state_bytes=trees.nbytes(state), episodic_bytes=episodes
+        lived,
+        parameters=_parameters(state),
+        state_bytes=trees.nbytes(state),
+        episodic_bytes=trees.nbytes(episodes.codes) + trees.nbytes(episodes.answers),
+        flops_awake=lived.updates_awake * diagnose.flops_awake(plan.mind, state, plan.curriculum, plan.batch),
+        health=diagnose.plasticity(plan.mind, state, plan.curriculum),
     )
 
 

@@ -2,9 +2,9 @@
 
 from dellm_jax.learning.hebbian import oja
 from dellm_jax.learning.losses import (
+    agreeing,
     asymmetric_cross_entropy,
     by_days,
-    consistent,
     cross_entropy,
     dark_experience,
     squared_error,
@@ -25,11 +25,11 @@ from dellm_jax.learning.selves import (
 
 __all__ = [
     "Errors",
+    "agreeing",
     "asymmetric_cross_entropy",
     "better_of_slow_selves",
     "by_days",
     "by_pathway",
-    "consistent",
     "continual_backprop",
     "cross_entropy",
     "dark_experience",

@@ -38,35 +38,31 @@ def squared_error(lesson: Lesson) -> Array:
 def dark_experience(alpha: float, beta: float) -> Loss:
     """CE(lived) + alpha mean |z - z'|^2 + beta CE(rehearsed), z' the logits an episode was answered with when lived.
 
-    Every other rehearsed episode is for the second term, the rest for the third; concepts unborn then or now are left
-    out of the second. Source: DER++ (Buzzega et al., 2020).
+    Every other rehearsed episode is for the second term, the rest for the third. Source: DER++ (Buzzega et al., 2020).
     """
 
     def loss(lesson: Lesson) -> Array:
-        then = _there(lesson.taught, "taught", "architecture.answers=true")
-        even = (jnp.arange(lesson.target.size) % 2 == 0) * (1 - lesson.lived) * lesson.weight
-        odd = (jnp.arange(lesson.target.size) % 2 == 1) * (1 - lesson.lived) * lesson.weight
-        known = ((then > MASKED / 2) & (lesson.logits > MASKED / 2)).astype(then.dtype)
-        missed = jnp.where(known > 0, (lesson.logits - then) ** 2, 0.0).sum(1) / jnp.maximum(known.sum(1), 1)
+        again = (1 - lesson.lived) * lesson.weight
+        even = jnp.arange(lesson.target.size) % 2 == 0
         new = cross_entropy(lesson.replace(weight=lesson.lived * lesson.weight))
-        return new + alpha * _mean(missed, even) + beta * cross_entropy(lesson.replace(weight=odd))
+        old = cross_entropy(lesson.replace(weight=again * ~even))
+        return new + alpha * _mean(_apart(lesson, "architecture.answers=true"), again * even) + beta * old
 
     return loss
 
 
-def consistent(strength: float) -> Loss:
-    """CE(all) + strength mean |z - z_T|^2 over what is rehearsed, z_T the logits of the teacher.
+def agreeing(loss: Loss, strength: float) -> Loss:
+    """`loss` + strength mean |z - z'|^2 over what is rehearsed, z' what it was answered with, or a teacher's logits.
 
-    Source: CLS-ER (Arani et al., 2022), whose teacher is the better of two slow selves.
+    Source: DER++ (Buzzega et al., 2020) where the answers are kept; CLS-ER (Arani et al., 2022) where two slow selves
+    teach.
     """
 
-    def loss(lesson: Lesson) -> Array:
-        slow = _there(lesson.taught, "taught", "a teacher")
-        known = ((slow > MASKED / 2) & (lesson.logits > MASKED / 2)).astype(slow.dtype)
-        apart = jnp.where(known > 0, (lesson.logits - slow) ** 2, 0.0).sum(1) / jnp.maximum(known.sum(1), 1)
-        return cross_entropy(lesson) + strength * _mean(apart, (1 - lesson.lived) * lesson.weight)
+    def both(lesson: Lesson) -> Array:
+        apart = _apart(lesson, "architecture.answers=true or a teacher")
+        return loss(lesson) + strength * _mean(apart, (1 - lesson.lived) * lesson.weight)
 
-    return loss
+    return both
 
 
 def without_forgetting(temperature: float = 2.0) -> Loss:
@@ -95,6 +91,13 @@ def by_days(lesson: Lesson) -> Array:
     new = cross_entropy(lesson.replace(weight=lesson.lived * lesson.weight))
     old = cross_entropy(lesson.replace(weight=(1 - lesson.lived) * lesson.weight))
     return share * new + (1 - share) * old
+
+
+def _apart(lesson: Lesson, needs: str) -> Array:
+    """Mean over the concepts known to both of (z - z')^2 [B]."""
+    taught = _there(lesson.taught, "taught", needs)
+    known = ((taught > MASKED / 2) & (lesson.logits > MASKED / 2)).astype(taught.dtype)
+    return jnp.where(known > 0, (lesson.logits - taught) ** 2, 0.0).sum(1) / jnp.maximum(known.sum(1), 1)
 
 
 def _mean(what: Array, weight: Array) -> Array:

@@ -13,13 +13,14 @@ from dellm_jax.axes import leaf
 from dellm_jax.types import ArchitectureError, Array
 
 HELD_OUT = 10
+UNBORN = -1e9
 
 
 @struct.dataclass
 class Episodic:
     """`codes`: sense -> [M, bytes] uint8; `present` [M] a bit per sense (size 0 when there is one sense); per concept
     its birth rank `row` (-1 unborn) and how many it `seen`; `born` how many concepts have a run of slots;
-    `answers` [M, C] the logits that episodes were answered with (size 0 when they are not kept)."""
+    `answers` [M, C] uint8 the logits that episodes were answered with (size 0 when they are not kept)."""
 
     codes: dict[str, Array] = leaf("episodes", "{}.code")
     present: Array = leaf("episodes")
@@ -45,7 +46,7 @@ def empty(code_bytes: dict[str, int], budget: int, concepts: int, answers: bool 
 
     Raises ArchitectureError if it cannot hold an episode of each of `concepts`.
     """
-    per_episode = sum(code_bytes.values()) + (len(code_bytes) > 1) + 4 * concepts * answers
+    per_episode = sum(code_bytes.values()) + (len(code_bytes) > 1) + concepts * answers
     capacity = budget // per_episode
     if 0 < budget and capacity < concepts:
         raise ArchitectureError(
@@ -55,7 +56,7 @@ def empty(code_bytes: dict[str, int], budget: int, concepts: int, answers: bool 
     return Episodic(
         codes={sense: jnp.zeros((capacity, size), jnp.uint8) for sense, size in code_bytes.items()},
         present=jnp.zeros((capacity if len(code_bytes) > 1 else 0,), jnp.uint8),
-        answers=jnp.zeros((capacity if answers else 0, concepts)),
+        answers=jnp.zeros((capacity if answers else 0, concepts), jnp.uint8),
         row=jnp.full((concepts,), -1, jnp.int32),
         seen=jnp.zeros((concepts,), jnp.int32),
         born=jnp.zeros((), jnp.int32),
@@ -106,7 +107,7 @@ def write(
     return memory.replace(
         codes={sense: kept_codes.at[slot].set(codes[sense], mode="drop") for sense, kept_codes in memory.codes.items()},
         present=memory.present.at[slot].set(present, mode="drop") if memory.present.size else memory.present,
-        answers=memory.answers.at[slot].set(answers, mode="drop") if memory.answers.size else memory.answers,
+        answers=memory.answers.at[slot].set(_written(answers), mode="drop") if memory.answers.size else memory.answers,
         seen=memory.seen.at[target].add(valid.astype(jnp.int32)),
     )
 
@@ -173,9 +174,19 @@ def held_out(memory: Episodic, most: int) -> Recalled:
     )
 
 
+def _written(logits: Array) -> Array:
+    """Logits in quarters from -31.75 to 31.75 as uint8; 0 stands for a concept that was unborn."""
+    quarters = jnp.clip(jnp.round(logits * 4), -127, 127) + 128
+    return jnp.where(logits < UNBORN / 2, 0, quarters).astype(jnp.uint8)
+
+
+def _read_back(answers: Array) -> Array:
+    return jnp.where(answers == 0, UNBORN, (answers.astype(jnp.float32) - 128) / 4)
+
+
 def _read(memory: Episodic, slot: Array, concept: Array, weight: Array) -> Recalled:
     slot = jnp.clip(slot, 0, capacity(memory) - 1)
     bits = memory.present[slot] if memory.present.size else jnp.ones(slot.shape, jnp.uint8)
     codes = {sense: codes[slot] for sense, codes in memory.codes.items()}
-    answers = memory.answers[slot] if memory.answers.size else None
+    answers = _read_back(memory.answers[slot]) if memory.answers.size else None
     return Recalled(codes, bits, concept, weight.astype(jnp.float32), answers)

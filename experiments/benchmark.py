@@ -1,0 +1,183 @@
+"""One command a table: every method of a suite on every stream, seed after seed, beside the published numbers.
+
+python -m experiments.benchmark suite=split_mnist_online
+python -m experiments.benchmark suite=split_mnist_online methods=er,dellm seeds=0,1 jobs=2
+A suite is a file of conf/suite. What is done is kept under outputs/benchmark and not done again; a cell whose
+configuration changed, or that failed, is. Tables go to experiments/results (or `results=`<folder>).
+"""
+
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import date
+from io import StringIO
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pooch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from dellm_jax import compilation
+from dellm_jax.persistence.files import write_atomically
+from dellm_jax.types import DellmError
+from experiments import build, lives, tables
+from experiments.cells import cells
+from experiments.command import guarded, one_line
+from experiments.config import ConfigError, register, sound
+from experiments.log import Record
+
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf"
+SWITCHES = ("suite", "methods", "streams", "seeds", "jobs", "results", "work")
+ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One seed of one method on one stream; `told` names the stream that the same exams are when the task is told."""
+
+    stream: str
+    method: str
+    seed: int
+    overrides: tuple[str, ...]
+    told: str = ""
+
+    def folder(self, work: Path) -> Path:
+        return work / self.stream / self.method / str(self.seed)
+
+
+def suite(name: str) -> dict[str, Any]:
+    """A suite by name, with the keys seeds, streams and methods (and against, for ablations)."""
+    path = CONF / "suite" / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(file.stem for file in path.parent.glob("*.yaml"))
+        raise ConfigError(f"there is no suite {name!r}; choose one of {known}")
+    return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+
+
+def planned(plan: dict[str, Any], methods: list[str], streams: list[str], seeds: list[int]) -> Iterator[Cell]:
+    """The cells of a suite, seed by seed, so that every method has its first seed before any has its second."""
+    for seed in seeds or plan["seeds"]:
+        for stream, where in plan["streams"].items():
+            for method, how in plan["methods"].items():
+                chosen = (not methods or method in methods) and (not streams or stream in streams)
+                if chosen and method not in where.get("without", []):
+                    special = where.get("methods", {}).get(method, [])
+                    overrides = (*where["overrides"], *how, *special, f"seed={seed}", "log=none")
+                    yield Cell(stream, method, seed, overrides, where.get("told", ""))
+
+
+def live_cell(cell: Cell, work: Path) -> list[dict[str, Any]]:
+    """Live one cell, or read what came of it. What fails is told in the cell; the rest of the table goes on."""
+    folder = cell.folder(work)
+    try:
+        register()
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = sound(compose("config", list(cell.overrides)))
+        text = OmegaConf.to_yaml(config)
+        done, told = folder / "cells.json", folder / "config.yaml"
+        if done.exists() and told.exists() and told.read_text() == text:
+            return json.loads(done.read_text())
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in (done, folder / "lived.json", folder / "metrics.jsonl"):
+            stale.unlink(missing_ok=True)
+        compilation.persist(Path(pooch.os_cache("dellm_jax")) / "compiled")
+        plan = build.plan(config, cell.method, checkpoints=False)
+        lives.check(plan)
+        lived = lives.run(plan, cell.seed, folder, Record(folder, Console(file=StringIO())))
+        found = cells(cell.stream, cell.method, cell.seed, plan, lived, cell.told)
+        write_atomically(told, text.encode())
+        write_atomically(done, json.dumps(found).encode())
+        return found
+    except Exception as error:  # a table of many hours must not end with one of its rows
+        expected = isinstance(error, DellmError)
+        reason = one_line(error) if expected else traceback.format_exc()
+        return [{"stream": cell.stream, "method": cell.method, "seed": cell.seed, "error": reason}]
+
+
+def run(name: str, options: dict[str, str], console: Console) -> list[dict[str, Any]]:
+    """Live what is not lived yet, print the tables, write them. Returns every cell."""
+    plan = suite(name)
+    listed = {key: options[key].split(",") if options.get(key) else [] for key in ("methods", "streams", "seeds")}
+    for key in ("methods", "streams"):
+        unknown = sorted(set(listed[key]) - set(plan[key]))
+        if unknown:
+            raise ConfigError(f"suite {name!r} has no {key} {unknown}; it has {sorted(plan[key])}")
+    work = Path(options.get("work", "outputs/benchmark")) / name
+    todo = list(planned(plan, listed["methods"], listed["streams"], [int(seed) for seed in listed["seeds"]]))
+    found: list[dict[str, Any]] = []
+    for cell, came in _lived(todo, work, int(options.get("jobs", "1"))):
+        found += came
+        console.print(_line(cell, came[0]), markup=False, highlight=False, soft_wrap=True)
+    results = Path(options.get("results", tables.RESULTS))
+    _write(name, plan, found, results, console)
+    return found
+
+
+def _lived(todo: list[Cell], work: Path, jobs: int) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
+    """The cells as they are done: here one after another, or in `jobs` processes of one thread each."""
+    if jobs == 1:
+        yield from ((cell, live_cell(cell, work)) for cell in todo)
+        return
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {ONE_THREAD}"
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=8) as pool:
+        waiting = {pool.submit(live_cell, cell, work): cell for cell in todo}
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+
+
+def _line(cell: Cell, first: dict[str, Any]) -> str:
+    what = f"{cell.stream}  {cell.method}  seed {cell.seed}"
+    if "error" in first:
+        return f"{what}  failed: {first['error'].strip().splitlines()[-1]}"
+    shown = {key: value for key, value in first["metrics"].items() if key in ("accuracy", "prequential_accuracy")}
+    return f"{what}  " + "  ".join(f"{key} {value:.4f}" for key, value in shown.items()) + f"  {first['seconds']:.0f} s"
+
+
+def _write(name: str, plan: dict[str, Any], found: list[dict[str, Any]], results: Path, console: Console) -> None:
+    """CSV, Markdown, LaTeX and PNG of a suite."""
+    rows = tables.rows(found, commit(), date.today().isoformat())
+    anchors, metric = tables.read_anchors(), plan.get("metric", "accuracy")
+    results.mkdir(parents=True, exist_ok=True)
+    tables.write_csv(results / f"{name}.csv", rows)
+    told = tables.markdown(rows, anchors, metric)
+    if "against" in plan:
+        told += "\n" + tables.ablation_markdown(found, plan["against"], metric)
+    write_atomically(results / f"{name}.md", told.encode())
+    write_atomically(results / f"{name}.tex", tables.latex(rows, anchors, metric).encode())
+    if any(row.metric == metric for row in rows):
+        tables.figure(rows, anchors, results / f"{name}.png", metric)
+    console.print(told, markup=False, highlight=False, soft_wrap=True)
+
+
+def commit() -> str:
+    """The commit of the code, marked when the code was changed since."""
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return told.stdout.strip()
+
+
+def main() -> None:
+    """`suite=<name>` and the switches of the module's docstring."""
+    pairs = [argument.split("=", 1) for argument in sys.argv[1:]]
+    wrong = [pair[0] for pair in pairs if len(pair) != 2 or pair[0] not in SWITCHES]
+    options = dict(pair for pair in pairs if len(pair) == 2)
+    if wrong or "suite" not in options:
+        raise ConfigError(f"expected suite=<name> and any of {SWITCHES[1:]}, each as name=value; got {sys.argv[1:]}")
+    run(options["suite"], options, Console())
+
+
+if __name__ == "__main__":
+    guarded(main)
