@@ -30,6 +30,7 @@ def curriculum(config: DictConfig) -> Curriculum:
         whole = validation(whole, config.validation, seed=config.seed)
     whole = whole._replace(train=select(whole.train, senses), test=select(whole.test, list(stream.query)))
     laid: Curriculum = instantiate(stream.days, corpus=whole)
+    laid = laid if stream.exams else laid._replace(exams=())
     if stream.examples:
         laid = days.drawn(laid, stream.examples, config.seed)
     if stream.blur:

@@ -71,7 +71,7 @@ class Stream:
     """What is lived: a corpus, its days, the senses it is lived with, those it is asked through, and how each is built.
 
     `blur`: the share of every day that is mixed with other days; `examples`: how many a day has (0 = all there are);
-    `mixed`: 0 lives day after day, n lives everything mixed, n times.
+    `mixed`: 0 lives day after day, n lives everything mixed, n times; without `exams` it is judged only as it goes.
     """
 
     name: str = "digits"
@@ -80,6 +80,7 @@ class Stream:
     blur: float = 0.0
     examples: int = 0
     mixed: int = 0
+    exams: bool = True
     senses: list[str] = field(default_factory=lambda: ["image", "audio", "text"])
     query: list[str] = field(default_factory=lambda: ["image", "audio"])
     image: dict[str, Any] = field(default_factory=dict)
