@@ -1,6 +1,7 @@
 """Laws of the senses: codes round-trip in the bytes they claim, resampling averages, hearing is librosa's log-mel."""
 
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dellm_jax.senses import Audio, Image, Text, grid
+from dellm_jax.senses.reading import BEGIN, END
 from dellm_jax.types import ArchitectureError
 
 packing = jax.jit(grid.pack, static_argnums=1)
@@ -249,6 +251,124 @@ def test_an_empty_text_is_nothing_and_every_language_can_be_read():
     np.testing.assert_array_equal(text(words, long), read)
 
 
+SENTENCES = [
+    "",
+    "?!  ",
+    "a",
+    "What's my SAVINGS balance?",
+    "  what s, my savings -- balance ",
+    "what's my balance of savings",
+    "book 2 tables at 7:30 pm",
+    "wie heißt Straßenbahn auf 日本語",
+]
+
+
+def words_of(sentence: str) -> list[bytes]:
+    """ASCII letters made small, digits and bytes from 128 on make words; all else separates."""
+    return re.findall(rb"[a-z0-9\x80-\xff]+", sentence.encode().lower())
+
+
+def sentence_grams(sentence: str, shortest: int, longest: int, words: int) -> list[tuple]:
+    """The grams of a sentence, slowly: of bytes within <word>, single words, runs of words within < words >."""
+    told, grams = words_of(sentence), []
+    for word in told:
+        framed = [BEGIN, *word, END]
+        for size in range(shortest, longest + 1):
+            runs = [tuple(framed[i : i + size]) for i in range(len(framed) - size + 1)]
+            grams += [run for run in runs if set(run) - {BEGIN, END}]
+    framed = [BEGIN, *told, END]
+    for size in range(1, words + 1):
+        runs = [tuple(framed[i : i + size]) for i in range(len(framed) - size + 1)]
+        grams += [("words", *run) for run in runs if any(isinstance(word, bytes) for word in run)]
+    return grams
+
+
+def bucket(gram: tuple, buckets: int) -> int:
+    """Where a gram is counted; of words, each enters by its own hash, sum of mixed bytes b_k 16777619^k, mixed."""
+
+    def mix(x):
+        x = (x ^ x >> 16) * 0x85EBCA6B % 2**32
+        x = (x ^ x >> 13) * 0xC2B2AE35 % 2**32
+        return x ^ x >> 16
+
+    of_words = gram[0] == "words"
+    h = 0
+    for k, part in enumerate(gram[of_words:], start=1):
+        if isinstance(part, bytes):
+            part = mix(sum(mix(byte + 1) * 16777619**i for i, byte in enumerate(part)) % 2**32)
+        h = ((h ^ part) * 16777619 + k) % 2**32
+    h = mix((h + 1) % 2**32) if of_words else h
+    return ((h ^ h >> 15) * 2246822519 % 2**32 >> 8) % buckets
+
+
+def test_the_grams_of_a_short_sentence():
+    """ "Hi, a" with bytes of 2 to 3 and words of 1 to 2: <h hi i> <hi hi> <a a> <a> | hi a | <hi, hi a, a>."""
+    expected = ["\2h", "hi", "i\3", "\2hi", "hi\3", "\2a", "a\3", "\2a\3"]
+    told = [(b"hi",), (b"a",), (BEGIN, b"hi"), (b"hi", b"a"), (b"a", END)]
+    grams = sentence_grams("Hi, a", 2, 3, 2)
+    assert sorted(bytes(gram).decode() for gram in grams if gram[0] != "words") == sorted(expected)
+    assert [gram[1:] for gram in grams if gram[0] == "words"] == told
+    sense = Text(width=8, buckets=100_003, shortest=2, longest=3, words=2)
+    percept = text(["Hi, a"], sense)[0]
+    assert (percept > 0).sum() == len(set(grams)) == 13
+    np.testing.assert_allclose(percept[percept > 0], 8 / np.sqrt(13), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("shortest", "longest", "words"), [(1, 1, 1), (2, 5, 2), (1, 3, 3), (3, 4, 1), (2, 2, 9)])
+def test_sentences_are_read_as_a_slow_reader_reads_them(shortest, longest, words):
+    """Every gram that the slow reader finds is counted in its published bucket, and nothing else."""
+    sense = Text(width=40, buckets=509, shortest=shortest, longest=longest, words=words)
+    for sentence, read in zip(SENTENCES, text(SENTENCES, sense), strict=True):
+        counts = np.zeros(sense.buckets)
+        for gram in sentence_grams(sentence, shortest, longest, words):
+            counts[bucket(gram, sense.buckets)] += 1
+        np.testing.assert_allclose(read, 8 * counts / max(np.linalg.norm(counts), 1e-6), rtol=1e-5, err_msg=sentence)
+
+
+def test_words_count_and_not_how_they_are_set():
+    """Case, punctuation, spaces and padding are not read; the order of words is, unless single words alone count."""
+    narrow = Text(width=40, buckets=1024, shortest=2, longest=4, words=2)
+    wide = Text(width=57, buckets=1024, shortest=2, longest=4, words=2)
+    read = text(SENTENCES, narrow)
+    assert not read[:2].any() and (np.linalg.norm(read[2:], axis=1) > 7.99).all(), "no words, no percept"
+    np.testing.assert_allclose(read[3], read[4], rtol=1e-6)
+    np.testing.assert_allclose(text(SENTENCES, wide), read, rtol=1e-6)
+    full = Text(width=26, buckets=1024, shortest=2, longest=4, words=2)
+    np.testing.assert_allclose(text(SENTENCES[3:4], full)[0], read[3], rtol=1e-6, err_msg="no padding is needed")
+    turned = ["one two three", "three one two"]
+    assert np.abs(np.subtract(*text(turned, narrow))).max() > 0.1
+    np.testing.assert_allclose(*text(turned, Text(width=40, buckets=1024, longest=4, words=1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("buckets", "expansion"), [(2, 2), (32, 16), (64, 64), (128, 300)])
+def test_the_expansion_rectifies_rotations(buckets, expansion):
+    """Before they are rectified, features of a block are an orthonormal map of the percept, scaled to variance 1.
+
+    So relu(z) - relu(-z) = z, of which a whole block has length sqrt(buckets) for a percept of length 8.
+    """
+    sense = Text(width=8, buckets=buckets, expansion=expansion)
+    filters = sense.draw_filters(jax.random.key(0))
+    assert set(np.unique(filters)) <= {-1.0, 1.0} and sense.features == expansion
+    z = np.asarray(sense.expand(filters, 8 * jnp.eye(buckets)) - sense.expand(filters, -8 * jnp.eye(buckets)))
+    for block in np.split(z, range(buckets, expansion, buckets), axis=1):
+        many = block.shape[1]
+        np.testing.assert_allclose(block.T @ block, buckets * np.eye(many), atol=1e-3)
+    x = np.random.default_rng(0).normal(size=(5, buckets)).astype(np.float32)
+    np.testing.assert_allclose(sense.expand(filters, 8 * x), np.maximum(x @ z, 0), atol=1e-4)
+    assert not np.asarray(sense.expand(filters, jnp.zeros((1, buckets)))).any(), "nothing read, nothing known"
+
+
+def test_expanded_likeness_is_the_arc_cosine_kernel():
+    """The mean product of features of texts at angle t is (sin t + (pi - t) cos t) / 2 pi, to the chance of a draw."""
+    sense = Text(width=40, buckets=1024, shortest=2, longest=4, words=2, expansion=8192)
+    read = text(SENTENCES[2:], sense)
+    features = np.asarray(sense.expand(sense.draw_filters(jax.random.key(1)), read))
+    cosine = np.clip(read @ read.T / 64, -1, 1)
+    t = np.arccos(cosine)
+    kernel = (np.sin(t) + (np.pi - t) * cosine) / (2 * np.pi)
+    np.testing.assert_allclose(features @ features.T / 8192, kernel, atol=0.04)
+
+
 # every sense
 
 SENSES = [
@@ -256,6 +376,7 @@ SENSES = [
     Image(4, 4, code_side=4, code_bits=1, filters=2, kernel=5, stride=3, cells=3),
     Audio(samples=700, mels=9, code_frames=2, code_mels=5, code_bits=4, filters=3, cells=2),
     Text(width=5, buckets=24),
+    Text(width=5, buckets=32, words=2, expansion=40),
 ]
 
 
@@ -263,7 +384,7 @@ SENSES = [
 def test_every_sense_gives_what_it_declares(sense):
     """perceive, encode, decode, augment and expand have the declared sizes, are finite, and codes are stable.
 
-    Frozen features are non-negative; filters have zero mean and unit norm.
+    Frozen features are non-negative; filters have zero mean and unit norm, where they are not signs of a rotation.
     """
     generator, key = np.random.default_rng(0), jax.random.key(0)
     info = np.iinfo(sense.raw_dtype)
@@ -283,7 +404,7 @@ def test_every_sense_gives_what_it_declares(sense):
     for out in (percept, decoded, augmented, features):
         assert out.dtype == jnp.float32 and bool(jnp.isfinite(out).all())
     assert len({leaf.tobytes() for leaf in np.asarray(features)}) == 3, "different experiences have different features"
-    if filters.size:
+    if filters.size and sense.name != "text":
         np.testing.assert_allclose(filters.mean((0, 1, 2)), 0, atol=1e-6)
         np.testing.assert_allclose((filters**2).sum((0, 1, 2)), 1, atol=1e-5)
 
@@ -311,7 +432,11 @@ IMPOSSIBLE = [
     ),
     (Audio, {"samples": 255}),
     (Audio, {"code_bits": 16}),
-    *((Text, {field: 0}) for field in ("width", "buckets", "longest")),
+    *((Text, {field: 0}) for field in ("width", "buckets", "longest", "shortest")),
+    (Text, {"shortest": 5}),
+    (Text, {"words": -1}),
+    (Text, {"expansion": -1}),
+    (Text, {"expansion": 64, "buckets": 500}),
 ]
 
 
