@@ -1,5 +1,6 @@
 """Percepts that lie on a grid (pictures, spectrograms): resampling, packed codes, frozen convolution, small warps."""
 
+from collections.abc import Callable
 from functools import cache
 
 import jax
@@ -31,6 +32,22 @@ def stretching(out: int, size: int) -> np.ndarray:
     return weights
 
 
+@cache
+def blurring(out: int, size: int) -> np.ndarray:
+    """Gaussian averaging [out, size], 0.4 cells wide: like `pooling`, but neighbours share what lies between them.
+
+    So what moves a little changes the averages a little, and does not jump from one cell into the next.
+    """
+    centres = (np.arange(out) + 0.5) * size / out - 0.5
+    weights = np.exp(-0.5 * ((np.arange(size) - centres[:, None]) / (0.4 * max(size / out, 1))) ** 2)
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+
+def between(position: Array, size: int) -> Array:
+    """Linear interpolation [..., size] at fractional positions [...]; beyond the ends the outermost stay."""
+    return jax.nn.relu(1 - jnp.abs(jnp.clip(position, 0, size - 1)[..., None] - jnp.arange(size)))
+
+
 def resample(x_BHWC: Array, rows: np.ndarray, columns: np.ndarray) -> Array:
     """Linear maps `rows` [h, H] and `columns` [w, W] on a batch of grids -> [B, h, w, C]."""
     return jnp.einsum("hH,BHWC,wW->BhwC", rows, x_BHWC, columns)
@@ -51,14 +68,16 @@ def unpack(code: Array, bits: int, count: int) -> Array:
     return levels.reshape(code.shape[0], -1)[:, :count].astype(jnp.float32) / (2**bits - 1)
 
 
-def random_filters(key: Array, kernel: int, channels: int, count: int) -> Array:
-    """Frozen zero-mean unit-norm filters [k, k, channels, count]."""
-    w = jax.random.normal(key, (kernel, kernel, channels, count))
+def random_filters(key: Array, height: int, width: int, channels: int, count: int) -> Array:
+    """Frozen zero-mean unit-norm filters [height, width, channels, count]."""
+    w = jax.random.normal(key, (height, width, channels, count))
     w = w - w.mean((0, 1, 2))
     return w / jnp.sqrt((w**2).sum((0, 1, 2)))
 
 
-def random_convolution(x_BHWC: Array, filters: Array, stride: int, cells: int) -> Array:
+def random_convolution(
+    x_BHWC: Array, filters: Array, stride: int, cells: int, pool: Callable[[int, int], np.ndarray] = pooling
+) -> Array:
     """sqrt of pooled relu(+-(x * w)): [B, H, W, C] -> [B, cells^2 * 2 count]. Never trained.
 
     Source: random convolutional kitchen sinks; with a closed-form readout, RanDumb (Prabhu et al., 2024).
@@ -67,7 +86,7 @@ def random_convolution(x_BHWC: Array, filters: Array, stride: int, cells: int) -
         x_BHWC, filters, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
     both = jnp.concatenate([jax.nn.relu(h), jax.nn.relu(-h)], axis=-1)
-    pooled = resample(both, pooling(cells, both.shape[1]), pooling(cells, both.shape[2]))
+    pooled = resample(both, pool(cells, both.shape[1]), pool(cells, both.shape[2]))
     return jnp.sqrt(pooled).reshape(x_BHWC.shape[0], -1)
 
 

@@ -7,10 +7,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dellm_jax.senses.grid import pack, pooling, random_convolution, random_filters, resample, stretching, unpack
+from dellm_jax.senses.grid import (
+    between,
+    blurring,
+    pack,
+    pooling,
+    random_convolution,
+    random_filters,
+    resample,
+    stretching,
+    unpack,
+)
 from dellm_jax.types import ArchitectureError, Array
 
-FLOOR_DB = 60.0
+FLOOR_DB = 50.0  # what lies further below a clip's peak is not heard
+SPAN_DB = 60.0  # from 0 to 1 in a percept
 
 
 @cache
@@ -21,41 +32,58 @@ def mel_filterbank(rate: int, window: int, mels: int) -> np.ndarray:
     return librosa.filters.mel(sr=rate, n_fft=window, n_mels=mels).astype(np.float32)
 
 
+@cache
+def mel_centres(rate: int, mels: int) -> np.ndarray:
+    """The frequencies in Hz at which those filters peak [mels]."""
+    import librosa
+
+    return librosa.mel_frequencies(n_mels=mels + 2, fmin=0, fmax=rate / 2)[1:-1].astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Audio:
-    """Waveforms of `samples` at `rate` Hz, heard as a log-mel picture of `frames` x `mels`, 0 to 60 dB below its peak.
+    """Waveforms of `samples` at `rate` Hz, heard as a log-mel picture of `frames` x `mels`, from beginning to end.
 
-    Remembered at `code_frames` x `code_mels` cells of `code_bits` bits. Frozen features as in `Image`.
-    `delay`: how many frames a rest may shift what it replays; `gain`: how much it may vary its contrast.
+    A sound begins and ends where it rises above `quiet` dB below its loudest moment, and is stretched to `frames`, so
+    that slow and fast ways to say a word look alike. Its mean is 0.5, whatever its loudness. Of its mean spectrum,
+    which tells more of the speaker and the room than of the word, the share `colour` is taken away.
+    Remembered at `code_frames` x `code_mels` cells of `code_bits` bits. Frozen features as in `Image`, of filters
+    `kernel_frames` long and `kernel` wide, pooled in cells that overlap.
+
+    What a rest varies: `delay`, the moment, in frames; `tempo`, the relative speed; `tract`, the relative length of the
+    vocal tract, which scales all frequencies (Jaitly & Hinton, 2013); `gain`, the contrast.
     """
 
     samples: int = 8000
     rate: int = 8000
     name: str = "audio"
     window: int = 256
-    hop: int = 200
+    hop: int = 128
+    frames: int = 32
     mels: int = 32
-    code_frames: int = 20
-    code_mels: int = 16
+    quiet: float = 25.0
+    colour: float = 0.5
+    code_frames: int = 16
+    code_mels: int = 20
     code_bits: int = 4
     filters: int = 32
     kernel: int = 5
+    kernel_frames: int = 7
     stride: int = 2
     cells: int = 4
-    delay: float = 3.0
+    delay: float = 8.0
+    tempo: float = 0.2
+    tract: float = 0.05
     gain: float = 0.2
 
     def __post_init__(self) -> None:
-        heard = (self.rate, self.window, self.hop, self.mels)
-        kept = (self.code_frames, self.code_mels, self.filters, self.kernel, self.stride, self.cells)
+        heard = (self.rate, self.window, self.hop, self.frames, self.mels)
+        kept = (self.code_frames, self.code_mels, self.filters, self.kernel, self.kernel_frames)
+        kept += (self.stride, self.cells)
         if self.samples < self.window or min(*heard, *kept) < 1:
             raise ArchitectureError(f"sense {self.name!r}: needs samples >= window and sizes of at least 1, got {self}")
         if self.code_bits not in (1, 2, 4, 8):
             raise ArchitectureError(f"sense {self.name!r}: code_bits is {self.code_bits}; choose 1, 2, 4 or 8")
-
-    @property
-    def frames(self) -> int:
-        return 1 + (self.samples - self.window) // self.hop
 
     @property
     def raw_shape(self) -> tuple[int, ...]:
@@ -81,15 +109,28 @@ class Audio:
         """The same sense with codes of full resolution: what a learner perceives that need not remember."""
         return replace(self, code_frames=self.frames, code_mels=self.mels, code_bits=8)
 
-    def perceive(self, raw: Array) -> Array:
-        """int16 [B, samples] -> log-mel [B, frames * mels] in [0, 1]: decibels above the floor, peak at 1."""
-        starts = self.hop * np.arange(self.frames)[:, None] + np.arange(self.window)
+    def decibels(self, raw: Array) -> Array:
+        """int16 [B, samples] -> log-mel [B, 1 + (samples - window) // hop, mels] in dB, from the floor to 0 = peak."""
+        count = 1 + (self.samples - self.window) // self.hop
+        starts = self.hop * np.arange(count)[:, None] + np.arange(self.window)
         frames = (raw.astype(jnp.float32) / 32768)[:, starts] * np.hanning(self.window + 1)[:-1].astype(np.float32)
         power = jnp.abs(jnp.fft.rfft(frames)) ** 2
-        mel = power @ mel_filterbank(self.rate, self.window, self.mels).T
-        decibel = 10 * jnp.log10(jnp.maximum(mel, 1e-10))
-        peak = decibel.max((1, 2), keepdims=True)
-        return jnp.clip(1 + (decibel - peak) / FLOOR_DB, 0, 1).reshape(raw.shape[0], -1)
+        decibel = 10 * jnp.log10(jnp.maximum(power @ mel_filterbank(self.rate, self.window, self.mels).T, 1e-10))
+        return jnp.maximum(decibel - decibel.max((1, 2), keepdims=True), -FLOOR_DB)
+
+    def perceive(self, raw: Array) -> Array:
+        """int16 [B, samples] -> the sound from beginning to end [B, frames * mels] in [0, 1]."""
+        decibel = self.decibels(raw)
+        count = decibel.shape[1]
+        power = (10 ** (decibel / 10)).sum(-1)
+        loud = power > 10 ** (-self.quiet / 10) * power.max(1, keepdims=True)
+        first, end = jnp.argmax(loud, 1), count - jnp.argmax(loud[:, ::-1], 1)
+        places = (np.arange(self.frames, dtype=np.float32) + 0.5) / self.frames
+        heard = between(first[:, None] - 0.5 + (end - first)[:, None] * places, count) @ decibel
+        spectrum = heard.mean(1, keepdims=True)
+        level = spectrum.mean(2, keepdims=True)
+        heard = heard - level - self.colour * (spectrum - level)
+        return jnp.clip(0.5 + heard / SPAN_DB, 0, 1).reshape(raw.shape[0], -1)
 
     def encode(self, raw: Array) -> Array:
         """int16 [B, samples] -> packed codes [B, code_bytes] uint8."""
@@ -106,24 +147,22 @@ class Audio:
         return x.reshape(code.shape[0], -1)
 
     def augment(self, key: Array, percept: Array) -> Array:
-        """The same sound a little earlier or later, with more or less contrast."""
-        for_delay, for_gain = jax.random.split(key)
-        x = self._grid(percept)[..., 0]
-        delay = jax.random.uniform(for_delay, (x.shape[0],), minval=-self.delay, maxval=self.delay).round()
-        source = jnp.arange(self.frames)[None, :] - delay.astype(jnp.int32)[:, None]
-        inside = (source >= 0) & (source < self.frames)
-        index = jnp.clip(source, 0, self.frames - 1)
-        moved = jnp.where(inside[..., None], jnp.take_along_axis(x, index[..., None], axis=1), 0.0)
-        contrast = jnp.exp(jax.random.uniform(for_gain, (x.shape[0], 1, 1), minval=-self.gain, maxval=self.gain))
-        return (moved**contrast).reshape(percept.shape)
+        """The same word earlier or later, slower or faster, by a larger or smaller mouth, with other contrast."""
+        delay, tempo, tract, gain = jax.random.uniform(key, (4, percept.shape[0], 1), minval=-1.0, maxval=1.0)
+        middle = (self.frames - 1) / 2
+        moment = (np.arange(self.frames) - middle) * jnp.exp(self.tempo * tempo) + middle + self.delay * delay
+        centres = mel_centres(self.rate, self.mels)
+        pitch = jnp.interp(centres * jnp.exp(self.tract * tract), centres, np.arange(self.mels, dtype=np.float32))
+        x = between(moment, self.frames) @ self._grid(percept)[..., 0] @ between(pitch, self.mels).swapaxes(1, 2)
+        return (x ** jnp.exp(self.gain * gain)[..., None]).reshape(percept.shape)
 
     def draw_filters(self, key: Array) -> Array:
         """Frozen filters of the random expansion."""
-        return random_filters(key, self.kernel, 1, self.filters)
+        return random_filters(key, self.kernel_frames, self.kernel, 1, self.filters)
 
     def expand(self, filters: Array, percept: Array) -> Array:
         """Frozen features [B, features] >= 0."""
-        return random_convolution(self._grid(percept), filters, self.stride, self.cells)
+        return random_convolution(self._grid(percept), filters, self.stride, self.cells, blurring)
 
     def _grid(self, percept: Array) -> Array:
         return percept.reshape(percept.shape[0], self.frames, self.mels, 1)

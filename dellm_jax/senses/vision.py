@@ -97,7 +97,7 @@ class Image:
 
     def draw_filters(self, key: Array) -> Array:
         """Frozen filters of the random expansion."""
-        return random_filters(key, self.kernel, self.channels, self.filters)
+        return random_filters(key, self.kernel, self.kernel, self.channels, self.filters)
 
     def expand(self, filters: Array, percept: Array) -> Array:
         """Frozen features [B, features] >= 0."""

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dellm_jax.senses import Audio, Image, Text, grid
+from dellm_jax.senses.hearing import mel_filterbank
 from dellm_jax.senses.reading import BEGIN, END
 from dellm_jax.types import ArchitectureError
 
@@ -84,8 +85,8 @@ def test_the_sharpest_code_loses_nothing(sense):
 @given(out=st.integers(1, 40), size=st.integers(1, 40))
 @settings(max_examples=60, deadline=None)
 def test_resampling_weighs_to_one(out, size):
-    """Rows of `pooling` and `stretching` are non-negative and sum to 1, so that a constant stays as it is."""
-    for weights in (grid.pooling(out, size), grid.stretching(out, size)):
+    """Rows of `pooling`, `blurring` and `stretching` are non-negative and sum to 1: a constant stays as it is."""
+    for weights in (grid.pooling(out, size), grid.blurring(out, size), grid.stretching(out, size)):
         assert weights.shape == (out, size) and weights.min() >= 0
         np.testing.assert_allclose(weights.sum(1), 1, atol=1e-6)
     if out <= size:
@@ -100,6 +101,12 @@ def test_resampling_keeps_what_it_can():
     np.testing.assert_allclose(grid.stretching(7, 7), np.eye(7), atol=1e-6)
     stretched = grid.stretching(8, 4) @ np.arange(4)
     np.testing.assert_allclose(stretched, np.clip((np.arange(8) + 0.5) / 2 - 0.5, 0, 3), atol=1e-6)
+
+
+def test_between_places_lies_their_mixture():
+    """`between` interpolates linearly between neighbours, and beyond the ends the outermost value stays."""
+    weights = grid.between(jnp.asarray([[-3.0, 0.0, 1.25], [2.0, 3.0, 9.0]]), 4)
+    np.testing.assert_allclose(weights @ jnp.asarray([10.0, 20.0, 40.0, 80.0]), [[10, 10, 25], [40, 80, 80]])
 
 
 def test_an_unmoved_picture_is_the_same():
@@ -141,8 +148,8 @@ def test_frozen_features_by_hand():
 
 
 @pytest.mark.parametrize("sense", [Audio(), Audio(samples=3000, rate=16000, window=512, hop=160, mels=20)])
-def test_hearing_is_librosas_log_mel(sense):
-    """1 + power_to_db(melspectrogram, ref=max, top_db=60) / 60 to 1e-3, for a chirp, noise and a click."""
+def test_hearing_begins_with_librosas_log_mel(sense):
+    """`decibels` is power_to_db(melspectrogram, ref=max, top_db=50) to 0.06 dB, for a chirp, noise and a click."""
     generator = np.random.default_rng(0)
     t = np.arange(sense.samples) / sense.rate
     clips = [
@@ -151,7 +158,7 @@ def test_hearing_is_librosas_log_mel(sense):
         20000.0 * (np.arange(sense.samples) == 1000) + generator.normal(scale=2, size=sense.samples),
     ]
     raw = np.stack(clips).round().astype(np.int16)
-    heard = np.asarray(perceiving(raw, sense)).reshape(3, sense.frames, sense.mels)
+    heard = np.asarray(sense.decibels(raw))
     for picture, clip in zip(heard, raw, strict=True):
         mel = librosa.feature.melspectrogram(
             y=clip.astype(np.float32) / 32768,
@@ -163,38 +170,105 @@ def test_hearing_is_librosas_log_mel(sense):
             center=False,
             power=2.0,
         )
-        decibel = librosa.power_to_db(mel, ref=np.max, top_db=60.0)
-        np.testing.assert_allclose(picture, 1 + decibel.T / 60, atol=1e-3)
-    assert (heard.min(), heard.max()) == (0, 1)
+        np.testing.assert_allclose(picture, librosa.power_to_db(mel, ref=np.max, top_db=50.0).T, atol=0.06)
+    assert (heard.min(), heard.max()) == (-50, 0)
+
+
+def spoken(samples: int, begin: int, end: int) -> np.ndarray:
+    """A tone rising from 400 Hz from `begin` to `end`, loud at its ends and twice between, at any length: [samples]."""
+    t = np.clip((np.arange(samples) - begin) / (end - begin), 0, 1)
+    inside = (np.arange(samples) >= begin) & (np.arange(samples) < end)
+    phase = 2 * np.pi * (end - begin) / 8000 * (400 * t + 600 * t**2)
+    return 9000 * inside * (0.6 + 0.4 * np.cos(6 * np.pi * t)) * np.sin(phase)
 
 
 def test_loudness_is_not_heard_and_silence_is_finite():
-    """Half the amplitude is the same percept, because the peak is the reference; a silent clip gives finite numbers."""
-    sense = Audio(samples=1000)
-    loud = (16000 * np.sin(np.arange(1000) / 3)).round().astype(np.int16) // 2 * 2
+    """Half the amplitude is the same percept, because its mean is the reference; a silent clip gives finite numbers."""
+    sense = Audio(samples=4000)
+    loud = spoken(4000, 1000, 3000).round().astype(np.int16) // 2 * 2
     heard = np.asarray(perceiving(np.stack([loud, loud // 2, 0 * loud]), sense))
-    np.testing.assert_allclose(heard[1], heard[0], atol=1e-3)
+    np.testing.assert_allclose(heard[1], heard[0], atol=0.01)
+    np.testing.assert_allclose(heard[0].mean(), 0.5, atol=0.01)
     assert np.isfinite(heard).all() and heard.min() >= 0 and heard.max() <= 1
 
 
-def test_a_rest_varies_delay_and_contrast_only():
-    """Each augmented sound is the same picture some whole frames earlier or later, raised to a power in e^(+-gain)."""
-    sense = Audio(samples=1000, mels=3, delay=2.0, gain=0.3, code_mels=3)
-    percept = jax.random.uniform(jax.random.key(0), (16, sense.inputs), minval=0.1)
-    before = np.asarray(percept).reshape(16, sense.frames, 3)
-    after = np.asarray(sense.augment(jax.random.key(1), percept)).reshape(before.shape)
-    delays = set()
-    for old, new in zip(before, after, strict=True):
-        for delay in range(-2, 3):
-            frames = np.arange(sense.frames) - delay
-            inside = (frames >= 0) & (frames < sense.frames)
-            contrast = np.log(np.where(new[inside] > 0, new[inside], 0.5)) / np.log(old[frames[inside]])
-            if np.ptp(contrast) < 1e-3 and abs(np.log(contrast.mean())) <= 0.3 + 1e-3 and not new[~inside].any():
-                delays.add(delay)
-                break
-        else:
-            pytest.fail("neither delay nor contrast explains it")
-    assert len(delays) > 2
+def test_when_and_how_slowly_a_word_is_said_is_hardly_heard():
+    """A whole hop later is the same percept exactly; half as slow again is nearer to it than another tune."""
+    sense = Audio(samples=8000)
+    first, later, slower = (
+        spoken(8000, 800 + late, 800 + late + long) for late, long in [(0, 3000), (1280, 3000), (0, 4500)]
+    )
+    other = spoken(8000, 800, 3800)[::-1]
+    heard = np.asarray(perceiving(np.stack([first, later, slower, other]).round().astype(np.int16), sense))
+    np.testing.assert_allclose(heard[1], heard[0], atol=1e-4)
+    apart = np.abs(heard - heard[0]).mean(1)
+    assert apart[2] < 0.4 * apart[3]
+
+
+@pytest.mark.parametrize("colour", [0.0, 0.5, 1.0])
+def test_the_colour_of_the_voice_is_heard_by_the_share_that_is_left(colour):
+    """What a fixed filter changes between bands is heard times (1 - colour): not at all at 1.
+
+    Noise whose loudness alone varies, so that beginning and end do not depend on the filter: y_t = x_t + 0.7 x_(t-1).
+    """
+    sense = Audio(samples=8000, colour=colour, quiet=45.0)
+    x = np.random.default_rng(0).normal(scale=1500, size=8000) * (1 + 0.5 * np.sin(np.arange(8000) / 500))
+    y = x + 0.7 * np.concatenate([[0], x[:-1]])
+    plain, filtered = np.asarray(perceiving(np.stack([x, y]).round().astype(np.int16), sense)).reshape(
+        2, -1, sense.mels
+    )
+    heard = (filtered - plain)[2:-2].mean(0)
+    hertz = np.linspace(0, 4000, 129)
+    response = 10 * np.log10(1 + 0.49 + 1.4 * np.cos(np.pi * hertz / 4000))
+    bands = mel_filterbank(8000, 256, sense.mels)
+    expected = bands @ response / bands.sum(1)
+    np.testing.assert_allclose(heard * 60, (1 - colour) * (expected - expected.mean()), atol=0.5)
+
+
+STILL = {"delay": 0.0, "tempo": 0.0, "tract": 0.0, "gain": 0.0}
+
+
+def varied(percept: np.ndarray, **how: float) -> np.ndarray:
+    """`percept` [B, frames, mels] as a rest that varies nothing but `how` may hear it."""
+    sense = Audio(frames=percept.shape[1], mels=percept.shape[2], **(STILL | how))
+    augmented = sense.augment(jax.random.key(1), jnp.asarray(percept.reshape(len(percept), -1)))
+    return np.asarray(augmented).reshape(percept.shape)
+
+
+def test_a_rest_that_varies_nothing_hears_the_same():
+    """Without delay, tempo, tract and gain a rest replays exactly what was heard."""
+    x = np.random.default_rng(0).uniform(size=(8, 12, 9)).astype(np.float32)
+    np.testing.assert_allclose(varied(x), x, atol=1e-5)
+
+
+def test_a_rest_varies_contrast():
+    """With gain alone every percept is raised to one power in e^(+-gain)."""
+    x = np.random.default_rng(0).uniform(0.1, 0.9, (64, 6, 3)).astype(np.float32)
+    power = np.log(varied(x, gain=0.3)) / np.log(x)
+    assert np.ptp(power, axis=(1, 2)).max() < 1e-3
+    assert np.abs(np.log(power)).max() <= 0.3 + 1e-3 and np.log(power).min() < -0.2 and np.log(power).max() > 0.2
+
+
+def test_a_rest_varies_the_moment_and_the_speed():
+    """A ramp in time comes back as a ramp: moved by up to `delay` frames, its slope by e^(+-tempo) about its middle."""
+    time = np.arange(41, dtype=np.float32) - 20
+    x = np.broadcast_to(0.5 + time[:, None] / 100, (64, 41, 3))
+    moved = (varied(x, delay=4.0)[:, 15:26, 1] - 0.5) * 100 - time[15:26]
+    assert np.ptp(moved, axis=1).max() < 1e-3 and np.abs(moved).max() <= 4 + 1e-3
+    assert moved.min() < -3 and moved.max() > 3
+    speed = np.log((varied(x, tempo=0.3)[:, 15:26, 1] - 0.5)[:, [0, -1]] * 100 / time[[15, 25]])
+    np.testing.assert_allclose(speed[:, 0], speed[:, 1], atol=1e-3)
+    assert np.abs(speed).max() <= 0.3 + 1e-3 and speed.min() < -0.2 and speed.max() > 0.2
+
+
+def test_a_rest_varies_the_length_of_the_vocal_tract():
+    """Where a percept says its own frequency, tract alone multiplies all frequencies by one factor in e^(+-tract)."""
+    hertz = librosa.mel_frequencies(n_mels=42, fmin=0, fmax=4000)[1:-1]
+    x = np.broadcast_to((hertz / 4000).astype(np.float32), (64, 5, 40))
+    scaled = varied(x, tract=0.2)[:, :, 4:30] / x[:, :, 4:30]
+    assert np.ptp(scaled, axis=(1, 2)).max() < 1e-3
+    factor = np.log(scaled)
+    assert np.abs(factor).max() <= 0.2 + 1e-3 and factor.min() < -0.15 and factor.max() > 0.15
 
 
 # reading
@@ -421,11 +495,13 @@ IMPOSSIBLE = [
             "rate",
             "window",
             "hop",
+            "frames",
             "mels",
             "code_frames",
             "code_mels",
             "filters",
             "kernel",
+            "kernel_frames",
             "stride",
             "cells",
         )

@@ -18,7 +18,7 @@ from dellm_jax.types import Architecture, Assembly, Dellm, Experience, Mind
 BODY = Architecture(
     senses=(
         Image(height=8, width=8, code_side=8, filters=4, kernel=3, stride=1, cells=2),
-        Audio(samples=256, hop=64, mels=8, code_frames=1, code_mels=8, filters=4, kernel=3, stride=1, cells=1),
+        Audio(samples=256, frames=1, mels=8, code_frames=1, code_mels=8, filters=4, kernel=3, stride=1, cells=1),
         Text(width=8, buckets=32),
     ),
     assemblies=(
