@@ -224,7 +224,8 @@ class Lesson:
     """What a loss sees of a batch: `logits` [B, C], `target` [B], `weight` [B], `lived` [B] (1 lived, 0 rehearsed).
 
     `nights` lived so far (scalar); `taught` [B, C]: logits of whoever teaches (an older self, or what was answered when
-    an episode was lived), or None; `value` [B]: how much, where concepts are quantities, or None.
+    an episode was lived), or None; `value` [B]: how much, where concepts are quantities, or None; `belief` [B, C]: the
+    log-probabilities that semantic memory gives, in nights that it teaches.
     """
 
     logits: Array
@@ -234,6 +235,7 @@ class Lesson:
     nights: Array
     taught: Array | None = None
     value: Array | None = None
+    belief: Array | None = None
 
 
 @struct.dataclass

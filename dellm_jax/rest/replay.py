@@ -1,6 +1,6 @@
 """NREM: interleaved, class-balanced learning on episodic memory, short and slow, keeping the best of its chunks."""
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -9,21 +9,28 @@ import optax
 
 from dellm_jax import experience as experiences
 from dellm_jax.memory import episodic
-from dellm_jax.mind import learn
+from dellm_jax.mind import learn, respond_to
 from dellm_jax.rest.judge import judge
 from dellm_jax.trees import named_key
-from dellm_jax.types import Array, Dellm, Lesson, Mind, Report, ScheduleError, Stage
+from dellm_jax.types import CONCEPTS, Array, Dellm, Lesson, Mind, Report, ScheduleError, Stage
+
+UNBORN = -1e9
 
 
-def replay(rule: optax.GradientTransformationExtraArgs, steps: int, batch: int = 64, chunk: int = 50) -> Stage:
+def replay(
+    rule: optax.GradientTransformationExtraArgs, steps: int, batch: int = 64, chunk: int = 50, taught: float = 0.0
+) -> Stage:
     """`steps` updates by `rule`, whose state is born and dies with the night, on `batch` episodes each.
 
     After every `chunk` steps the held-out episodes judge; the chunk with the least loss is kept, which may be none.
-    Known invariances are used: every episode is seen a little differently each time.
+    Known invariances are used: every episode is seen a little differently each time. With `taught` > 0 the cortex also
+    learns what semantic memory believes of what it sees: loss + taught H(belief, softmax(logits)).
+    Source: knowledge distillation (Hinton et al., 2015), from the fast system to the slow (McClelland et al., 1995).
     """
     if min(steps, batch, chunk) < 1:
         raise ScheduleError(f"replay has steps={steps}, batch={batch}, chunk={chunk}; expected 1 or more of each")
     chunk = min(chunk, steps)
+    laws = cache(partial(_night_laws, taught))
 
     def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
         learner = rule.init(state.params)
@@ -32,7 +39,7 @@ def replay(rule: optax.GradientTransformationExtraArgs, steps: int, batch: int =
         params, last = state.params, 0.0
         for turn in range(-(-steps // chunk)):
             params, learner, loss = _rehearse(
-                mind, rule, chunk, batch, state, params, learner, named_key(key, f"chunk {turn}")
+                laws(mind), rule, chunk, batch, taught > 0, state, params, learner, named_key(key, f"chunk {turn}")
             )
             held_out = float(judge(mind, state.replace(params=params)).loss)
             report["updates"] += chunk
@@ -44,12 +51,34 @@ def replay(rule: optax.GradientTransformationExtraArgs, steps: int, batch: int =
     return stage
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def believed(mind: Mind, state: Dellm, percepts: experiences.Percepts) -> Array:
+    """log p(concept) [B, C] by semantic memory alone, each sense trusted as far as it has earned."""
+    by = respond_to(mind, state, percepts).by
+    trust = state.hyper["trust"]
+    born = state.homeostasis[CONCEPTS]["active"] > 0
+    pooled = sum(trust[expert] * jnp.where(born, log_p, 0.0) for expert, log_p in by.items() if expert != "cortex")
+    return jax.nn.log_softmax(jnp.where(born, pooled, UNBORN))
+
+
+def _night_laws(taught: float, mind: Mind) -> Mind:
+    """At night nobody teaches but, perhaps, semantic memory; one mind for one, so that it is compiled once."""
+    if not taught:
+        return mind._replace(teacher=None)
+
+    def loss(lesson: Lesson) -> Array:
+        believed = -(jnp.exp(lesson.belief) * jax.nn.log_softmax(lesson.logits)).sum(1)
+        return mind.loss(lesson) + taught * (lesson.weight * believed).sum() / jnp.maximum(lesson.weight.sum(), 1e-6)
+
+    return mind._replace(teacher=None, loss=loss)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
 def _rehearse(
     mind: Mind,
     rule: optax.GradientTransformationExtraArgs,
     steps: int,
     batch: int,
+    taught: bool,
     state: Dellm,
     params: Any,
     learner: Any,
@@ -65,8 +94,8 @@ def _rehearse(
             sense.name: sense.augment(named_key(for_view, sense.name), percepts.values[sense.name])
             for sense in architecture.senses
         }
-        percepts = experiences.Percepts(seen, percepts.presence)
-        percepts = experiences.drop_senses(jax.random.uniform(for_senses, (batch,)), percepts)
+        whole = experiences.Percepts(seen, percepts.presence)
+        percepts = experiences.drop_senses(jax.random.uniform(for_senses, (batch,)), whole)
         lesson = Lesson(
             jnp.zeros((batch, architecture.concepts)),
             recalled.target,
@@ -74,9 +103,10 @@ def _rehearse(
             jnp.zeros((batch,)),
             state.clock.nights.astype(jnp.float32),
             recalled.answers,
+            belief=believed(mind, state, whole) if taught else None,
         )
         params, learner, loss, _ = learn(
-            mind._replace(teacher=None),
+            mind,
             architecture,
             carry[0],
             state.homeostasis,
