@@ -55,9 +55,9 @@ def live(
     The state passed in is donated: keep the one that is yielded. Before the first stretch, and before the end of each
     night, the awake step is compiled, and `compilations` of an awake report counts what compiled all the same.
     Silence is the time the stream takes to bring the next stretch; a stream that ends leaves silence for ever, so a
-    life that rests by inactivity rests a last time. A stream may yield None, a pause: where a task is over, for schedules
-    that rest `at_pauses`; others do not notice. Raises ExperienceError before anything is learned from a stretch
-    that is not fit to be lived.
+    life that rests by inactivity rests a last time. A stream may yield None, a pause: where a task is over, for
+    schedules that rest `at_pauses`; others do not notice. Raises ExperienceError before anything is learned from a
+    stretch that is not fit to be lived.
     """
     waited = clock()
     lived = None

@@ -193,7 +193,7 @@ def _with_rehearsal(
 
 
 def _imagined(mind: Mind, state: Dellm, key: Array) -> tuple[experiences.Percepts, Array, Array, None]:
-    """Percepts made up by the generator, named by the self that `mind.voice` recalls; nothing before the first night."""
+    """Percepts made up by the generator, named by the self of the last evening; nothing before the first night."""
     seen = mind.imagination.imagine(state.memory.generator, key, mind.rehearse)
     (sense,) = state.architecture.senses
     percepts = experiences.Percepts({sense.name: seen}, {})
@@ -203,7 +203,7 @@ def _imagined(mind: Mind, state: Dellm, key: Array) -> tuple[experiences.Percept
 
 
 def _shares(lesson: Lesson) -> Array:
-    """Weights [B] by which a generator learns on day t: 1/t of the whole for what is lived, the rest for the rehearsed."""
+    """Weights [B] by which a generator learns on day t: 1/t of the whole for what is lived, the rest for the others."""
     share = 1 / (lesson.nights + 1)
     lived, again = lesson.weight * lesson.lived, lesson.weight * (1 - lesson.lived)
     return share * lived / jnp.maximum(lived.sum(), 1) + (1 - share) * again / jnp.maximum(again.sum(), 1)

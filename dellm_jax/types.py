@@ -268,8 +268,8 @@ class Mind(NamedTuple):
     """The laws of a life, static under jit.
 
     `module(architecture)` builds the body; `loss(lesson)` is a scalar; `rule` is the optax transformation that learns
-    while awake; `rehearse` episodes are mixed into every awake batch; `error(module, variables, percepts, target)` gives
-    predictive-coding errors to rules that ask for them.
+    while awake; `rehearse` episodes are mixed into every awake batch; `error(module, variables, thought, objective)`
+    gives predictive-coding errors to rules that ask for them.
     `teacher(answer, learner, lesson)` -> logits [B, C], with `answer(params)` what a body would say, teaches the loss;
     `voice(params, learner)` -> the params that answer, when not those that learn; `imagination` rehearses what is made
     up instead of remembered; thresholds move at `threshold_speed`.
@@ -313,7 +313,8 @@ class Schedule:
 
     Rest comes after `rest_every` experiences, or when sleep pressure (which `full` experiences fill) passes `pressure`,
     or after `inactivity_s` seconds of silence (monotonic); 0 turns a trigger off, and nothing comes before `min_awake`
-    experiences. `at_pauses`: also whenever the stream yields None, for methods that need to be told of task boundaries. The stages of the `night` are named so that reports read `<stage>/<what>`.
+    experiences. `at_pauses`: also whenever the stream yields None, for methods that need to be told of task boundaries.
+    The stages of the `night` are named so that reports read `<stage>/<what>`.
     """
 
     rest_every: int = 0

@@ -22,7 +22,7 @@ TOGETHER = "together"
 
 
 class Answers(NamedTuple):
-    """`right[way][query]`: an array [N] bool for each exam; queries are "together" (all senses) and each sense alone."""
+    """`right[way][query]`: an array [N] bool for each exam; queries: "together" (all senses), and each sense alone."""
 
     right: dict[str, dict[str, list[np.ndarray]]]
 

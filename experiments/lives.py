@@ -30,8 +30,8 @@ from experiments.log import Record, watching
 class Plan:
     """A life to be lived: its laws, its body, its days and exams, and its rhythm.
 
-    `questions` > 0 bounds every exam but the last; `examine_every` > 0 examines in the middle of days too, after so many
-    stretches. `checkpoints`: keep what is needed to go on after an interruption.
+    `questions` > 0 bounds every exam but the last; `examine_every` > 0 examines in the middle of days too, after so
+    many stretches. `checkpoints`: keep what is needed to go on after an interruption.
     """
 
     name: str

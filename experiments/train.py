@@ -39,7 +39,8 @@ def plans(config: DictConfig) -> list[lives.Plan]:
         return [main]
     plain = main.mind._replace(loss=cross_entropy, rehearse=0)
     alone = replace(main, snapshots=0, schedule=Schedule())
-    bare = replace(alone, architecture=build.architecture(config, len(main.curriculum.corpus.concepts), remembers=False))
+    concepts = len(main.curriculum.corpus.concepts)
+    bare = replace(alone, architecture=build.architecture(config, concepts, remembers=False))
     everything = days.mixed(main.curriculum, config.cycle.joint_epochs, config.seed)
     joint = plain._replace(rule=build.rule(config.learning.joint))
     return [

@@ -45,7 +45,7 @@ __all__ = [
     "squared_error",
     "stable_self",
     "synaptic_intelligence",
-    "toward_birth",
     "top_down",
+    "toward_birth",
     "without_forgetting",
 ]

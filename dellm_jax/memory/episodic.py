@@ -48,7 +48,7 @@ def empty(code_bytes: dict[str, int], budget: int, concepts: int, answers: bool 
     """
     per_episode = sum(code_bytes.values()) + (len(code_bytes) > 1) + concepts * answers
     capacity = budget // per_episode
-    if 0 < budget and capacity < concepts:
+    if budget > 0 and capacity < concepts:
         raise ArchitectureError(
             f"episodic_bytes={budget} holds {capacity} episodes of {per_episode} bytes, fewer than the {concepts} "
             f"concepts there is room for; give at least {per_episode * concepts} bytes or smaller codes"
@@ -89,7 +89,8 @@ def write(
 ) -> Episodic:
     """Live a batch: codes {sense: [B, bytes]}, presence bits [B], concepts [B], valid [B] bool. Order within it counts.
 
-    `answers` [B, C] are kept if the memory keeps any. A memory without room stays as it is. Item n (from 0) of a concept takes slot n while there is room, afterwards slot j ~ U{0..n} if j < quota.
+    `answers` [B, C] are kept if the memory keeps any. A memory without room stays as it is. Item n (from 0) of a
+    concept takes slot n while there is room, afterwards slot j ~ U{0..n} if j < quota.
     """
     if not capacity(memory):
         return memory

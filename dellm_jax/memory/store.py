@@ -10,8 +10,8 @@ from dellm_jax.memory.semantic import Semantic
 
 @struct.dataclass
 class Memory:
-    """`episodic`: lived experiences as codes; `semantic`: per sense, what each concept is like; `generator`: what makes up
-    percepts, in a mind that has imagination."""
+    """`episodic`: lived experiences as codes; `semantic`: per sense, what each concept is like; `generator`: what makes
+    up percepts, in a mind that has imagination."""
 
     episodic: Episodic
     semantic: dict[str, Semantic]

@@ -43,8 +43,8 @@ def settle_synapses(damping: float = 0.1) -> Stage:
 def estimate_importance(samples: int = 1000, decay: float = 1.0) -> Stage:
     """Online EWC at the end of a task: the Fisher information of today's synapses on `samples` of today's episodes.
 
-    Labels are drawn from what the life itself answers, as the Fisher information asks. Follow it by `forget`, so that no
-    episode outlives its day. Source: Kirkpatrick et al. (2017), Schwarz et al. (2018).
+    Labels are drawn from what the life itself answers, as the Fisher information asks. Follow it by `forget`, so that
+    no episode outlives its day. Source: Kirkpatrick et al. (2017), Schwarz et al. (2018).
     """
 
     def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:

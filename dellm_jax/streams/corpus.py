@@ -20,8 +20,8 @@ MU = 255.0
 class Split(NamedTuple):
     """N examples: their concepts, the items they are made of, and which item each example shows to each sense.
 
-    `group` is a further attribute of the examples that days may be formed by: who speaks, which domain; `value` says how much,
-    where concepts are quantities to be predicted.
+    `group` is a further attribute of the examples that days may be formed by: who speaks, which domain; `value` says
+    how much, where concepts are quantities to be predicted.
     """
 
     target: np.ndarray  # [N] int32

@@ -73,7 +73,7 @@ def by_group(corpus: Corpus, seed: int) -> Curriculum:
 
 
 def through_views(corpus: Corpus, views: Sequence[np.ndarray | None], seed: int) -> Curriculum:
-    """Domain-incremental: every day all examples, shuffled, through another of `views`; its exam asks through it too."""
+    """Domain-incremental: every day all examples, shuffled, through another of `views`; so asks its exam."""
     generator = np.random.default_rng(seed)
     rows = np.arange(corpus.train.target.size)
     everything = np.unique(corpus.train.target)
@@ -101,7 +101,7 @@ def in_order(corpus: Corpus) -> Curriculum:
 
 
 def mixed(curriculum: Curriculum, epochs: int, seed: int) -> Curriculum:
-    """Everything of all days together, shuffled, `epochs` times: what joint training sees; one pass is i.i.d. online."""
+    """Everything of all days, shuffled, `epochs` times: what joint training sees; one pass is i.i.d. online."""
     generator = np.random.default_rng(seed)
     rows, view = (np.concatenate(parts) for parts in zip(*curriculum.days, strict=True))
     orders = [generator.permutation(rows.size) for _ in range(epochs)]

@@ -18,7 +18,7 @@ CHUNK = 65_536  # examples evaluated at once: 26 MB of units
 
 
 def slowly_changing_regression(examples: int = 1_000_000, seed: int = 0, flip_every: int = 10_000) -> Corpus:
-    """`slowly_changing` as a corpus of one concept, "value", felt through the sense "signal"; there is no test split."""
+    """`slowly_changing` as a corpus of one concept, "value", felt through the sense "signal"; no test split."""
     bits, value = slowly_changing(examples, seed, flip_every)
     rows = np.arange(examples, dtype=np.int32)
     train = Split(np.zeros(examples, np.int32), {"signal": bits}, {"signal": rows}, value=value)
