@@ -67,7 +67,7 @@ schedule = Schedule(rest_every=280, night=night)
 # %%
 asked = days.stretch(corpus.test, np.arange(360), 1, 360)
 asked = Experience({sense: asked.senses[sense][0] for sense in ("image", "audio")}, asked.target[0], asked.weight[0])
-stream = days.stretches(corpus.train, days.class_incremental(corpus.train, 5, seed=0), batch=10, length=10)
+stream = days.stretches(days.class_incremental(corpus, 5, seed=0), batch=10, length=10)
 story = []
 for phase, life, _ in live(mind, create(mind, body, jax.random.key(0)), stream, schedule):
     answers = respond(mind, life, asked)

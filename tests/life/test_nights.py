@@ -18,7 +18,7 @@ from dellm_jax.rest import consolidate, grow, prune, replay, rescale, rest
 from dellm_jax.rest.judge import Verdict, judge, worse
 from dellm_jax.rest.night import aged
 from dellm_jax.senses import Image
-from dellm_jax.streams import Split, days
+from dellm_jax.streams import Corpus, Split, days
 from dellm_jax.surgery import living, resize
 from dellm_jax.trees import copy, flat, named_key
 from dellm_jax.types import Architecture, Assembly, Experience, Mind, Schedule
@@ -333,6 +333,41 @@ def test_it_rests_under_pressure_and_never_before_min_awake():
     assert phases(Schedule(inactivity_s=10, min_awake=61), times=late, stretches=3) == ["awake"] * 3, "at the end too"
 
 
+def through_pauses(schedule, *parts):
+    """The phases of a life whose stream is stretches of twenty (by their seed) and pauses (None), and its end."""
+    stream = (None if part is None else stretch(part, 5) for part in parts)
+    phases, end = [], None
+    for phase, state, report in live(MIND, create(MIND, BODY, jax.random.key(0)), stream, schedule, lambda: 0.0):
+        phases.append(phase)
+        end = state
+        assert report.get("compilations", 0.0) == 0
+    assert int(end.clock.nights) == phases.count("rest")
+    return phases, end
+
+
+def test_it_rests_exactly_at_pauses_when_it_is_told_of_them():
+    """After each pause before which something was lived, and at no other time; a pause at birth or twice is none."""
+    phases, _ = through_pauses(Schedule(at_pauses=True), None, 0, 1, None, 2, None, None, 3)
+    assert phases == ["awake", "awake", "rest", "awake", "rest", "awake"]
+
+
+def test_pauses_go_unnoticed_by_who_is_not_told():
+    """With any other rhythm a stream with pauses is lived as the same stream without them, bit for bit."""
+    for schedule in (Schedule(), Schedule(rest_every=40)):
+        told, state = through_pauses(schedule, None, 0, None, 1, 2, None, 3, None)
+        untold, other = through_pauses(schedule, 0, 1, 2, 3)
+        assert told == untold and same(state, other)
+
+
+def test_pauses_are_rested_at_beside_every_other_time():
+    """A night by count takes away the next pause, if nothing is lived between; silence at the end still counts."""
+    by_count = Schedule(rest_every=40, at_pauses=True)
+    assert through_pauses(by_count, 0, 1, None, 2, None, 3)[0] == ["awake", "awake", "rest", "awake", "rest", "awake"]
+    by_silence = Schedule(inactivity_s=10.0, at_pauses=True)
+    assert through_pauses(by_silence, 0, None, 1)[0] == ["awake", "rest"] * 2
+    assert through_pauses(by_silence, 0, None)[0] == ["awake", "rest"], "nothing is left to rest from"
+
+
 def test_what_is_told_of_each_moment():
     """Awake: means, and that nothing compiled after all; rest: every stage, and whether it was undone."""
     stream = (stretch(seed, 5) for seed in range(2))
@@ -384,9 +419,9 @@ def test_every_example_is_lived_once():
     target = np.repeat(np.arange(5), 7).astype(np.int32)
     rows = np.arange(35, dtype=np.int32)
     split = Split(target, {"text": rows[:, None].astype(np.uint8)}, {"text": rows})
-    plan = days.class_incremental(split, 2, seed=3)
-    lived = list(days.stretches(split, plan, batch=2, length=3))
+    plan = days.class_incremental(Corpus("numbers", tuple("abcde"), split, split, 0), 2, seed=3)
+    lived = list(days.stretches(plan, batch=2, length=3))
     seen = np.concatenate([s.senses["text"][s.weight > 0].ravel() for s in lived])
     assert sorted(seen.tolist()) == list(range(35))
-    assert set(target[plan[0]]) == {0, 1, 2} and set(target[plan[1]]) == {3, 4}
+    assert [set(target[day.rows].tolist()) for day in plan.days] == [{0, 1, 2}, {3, 4}]
     assert days.ends(plan, 2, 3)[-1] == 3 * len(lived)
