@@ -111,15 +111,23 @@ def run(name: str, options: dict[str, str], console: Console) -> list[dict[str, 
         unknown = sorted(set(listed[key]) - set(plan[key]))
         if unknown:
             raise ConfigError(f"suite {name!r} has no {key} {unknown}; it has {sorted(plan[key])}")
+    seeds, jobs = [_whole("seeds", seed, 0) for seed in listed["seeds"]], _whole("jobs", options.get("jobs", "1"), 1)
     work = Path(options.get("work", "outputs/benchmark")) / name
-    todo = list(planned(plan, listed["methods"], listed["streams"], [int(seed) for seed in listed["seeds"]]))
+    todo = list(planned(plan, listed["methods"], listed["streams"], seeds))
     found: list[dict[str, Any]] = []
-    for cell, came in _lived(todo, work, int(options.get("jobs", "1"))):
+    for cell, came in _lived(todo, work, jobs):
         found += came
         console.print(_line(cell, came[0]), markup=False, highlight=False, soft_wrap=True)
     results = Path(options.get("results", tables.RESULTS))
     _write(name, plan, found, results, console)
     return found
+
+
+def _whole(switch: str, text: str, least: int) -> int:
+    """A whole number that was typed."""
+    if not text.isdecimal() or int(text) < least:
+        raise ConfigError(f"{switch}={text}; expected whole numbers from {least} on")
+    return int(text)
 
 
 def _lived(todo: list[Cell], work: Path, jobs: int) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
@@ -150,7 +158,9 @@ def _write(name: str, plan: dict[str, Any], found: list[dict[str, Any]], results
     tables.write_csv(results / f"{name}.csv", rows)
     told = tables.markdown(rows, anchors, metric)
     if "against" in plan:
-        told += "\n" + tables.ablation_markdown(found, plan["against"], metric)
+        beside = {cell["stream"] for cell in found if cell["method"] == plan["against"]}
+        pairs = [cell for cell in found if cell["stream"] in beside]
+        told += "\n" + tables.ablation_markdown(pairs, plan["against"], metric)
     write_atomically(results / f"{name}.md", told.encode())
     write_atomically(results / f"{name}.tex", tables.latex(rows, anchors, metric).encode())
     if any(row.metric == metric for row in rows):
