@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from dellm_jax.assemblies import Cortex
 from dellm_jax.streams import Corpus, Curriculum, days, select, validation
 from dellm_jax.types import Architecture, Assembly, Mind, Schedule, StreamError
+from experiments.config import ConfigError
 from experiments.lives import Plan
 
 ASSEMBLY_OF = {"image": "vision", "audio": "hearing", "text": "reading", "signal": "touch"}
@@ -66,6 +67,9 @@ def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> A
 def mind(config: DictConfig) -> Mind:
     """The laws: body, loss, rules, how much is rehearsed awake, and who else has a say."""
     learning = config.learning
+    for what in ("awake", "loss"):
+        if not learning[what]:
+            raise ConfigError(f"learning.{what} is empty; choose a rule by learning=, or a whole method by +method=")
 
     def other(what: str) -> Any:
         return instantiate(learning[what]) if learning[what] else None

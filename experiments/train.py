@@ -22,10 +22,10 @@ from dellm_jax import compilation
 from dellm_jax.learning import cross_entropy
 from dellm_jax.persistence.files import write_atomically
 from dellm_jax.streams import days
-from dellm_jax.types import Schedule, SnapshotError
+from dellm_jax.types import Schedule, SnapshotError, StreamError
 from experiments import build, lives, report
 from experiments.command import configuration, guarded, resumed
-from experiments.config import register, sound
+from experiments.config import ConfigError, register, sound
 from experiments.log import Record
 
 CONF = str(Path(__file__).parents[1] / "conf")
@@ -35,8 +35,15 @@ register()
 def plans(config: DictConfig) -> list[lives.Plan]:
     """The lives of a run: DELLM, and with `baselines` awake only, naive and joint, on the same days."""
     main = build.plan(config, "dellm", snapshots=config.keep_snapshots)
+    if not main.curriculum.exams:
+        raise StreamError(
+            f"stream {config.stream.name!r} has no exam, so there is nothing to report at its end; live it by "
+            "experiments.benchmark, which judges a life as it goes"
+        )
     if not config.baselines:
         return [main]
+    if not config.learning.joint:
+        raise ConfigError("learning.joint is empty, but baselines are to be trained by it; set baselines=false")
     plain = main.mind._replace(loss=cross_entropy, rehearse=0)
     alone = replace(main, snapshots=0, schedule=Schedule())
     concepts = len(main.curriculum.corpus.concepts)
