@@ -65,7 +65,43 @@ def few_digits(seed: int) -> Corpus:
 def few(split: Split, each: int) -> Split:
     """The first examples of every concept."""
     rows = np.sort(np.concatenate([np.flatnonzero(split.target == c)[:each] for c in np.unique(split.target)]))
-    return split._replace(target=split.target[rows], index={sense: index[rows] for sense, index in split.index.items()})
+    return streams.subset(split, rows)
+
+
+def resembling(concepts: int, each: int, groups: int = 0, **items: np.ndarray) -> Corpus:
+    """A corpus of noise, `each` examples of every concept to live and one to be asked; `items`: one of each sense.
+
+    Stands in for data that is downloaded, wherever only its shapes matter.
+    """
+    random = np.random.default_rng(0)
+
+    def split(times: int) -> Split:
+        rows = np.arange(concepts * times, dtype=np.int32)
+        banks = {
+            sense: random.integers(0, 100, (rows.size, *item.shape)).astype(item.dtype) for sense, item in items.items()
+        }
+        return Split(
+            (rows % concepts).astype(np.int32), banks, dict.fromkeys(items, rows), rows % groups if groups else None
+        )
+
+    return Corpus("noise", tuple(f"concept {i}" for i in range(concepts)), split(each), split(1), 8000)
+
+
+def stand_ins(patch: pytest.MonkeyPatch) -> None:
+    """From now on nothing is downloaded or read: every corpus is noise of its shapes and number of concepts."""
+    picture, sound = np.zeros((28, 28, 1), np.uint8), np.zeros(8000, np.int16)
+    flips = streams.slowly_changing_regression(100)
+    made = {
+        "mnist": resembling(10, 3, image=picture),
+        "fashion_mnist": resembling(10, 3, image=picture),
+        "fsdd": resembling(10, 6, groups=6, audio=sound),
+        "mnist_fsdd": resembling(10, 3, image=picture, audio=sound, text=np.zeros(8, np.uint8)),
+        "banking77": resembling(77, 1, text=np.zeros(256, np.uint8)),
+        "clinc150": resembling(150, 1, text=np.zeros(136, np.uint8)),
+        "slowly_changing_regression": flips,
+    }
+    for name, corpus in made.items():
+        patch.setattr(streams, name, lambda *_, corpus=corpus, **__: corpus)
 
 
 def composed(*overrides: str) -> DictConfig:

@@ -23,10 +23,13 @@ TYPED: dict[str, tuple[str, ...]] = {
     "~seed": ("seed",),
     "seed=${nope}": ("seed", "nope"),
     # choices
-    "size=gigantic": ("size/gigantic", "base large small tiny"),
-    "stream=smells": ("stream/smells", "digits mnist_fsdd"),
+    "size=gigantic": ("size/gigantic", "base large mlp100 mlp400 small tiny"),
+    "stream=smells": ("stream/smells", "digits fsdd fsdd_speakers mnist_fsdd"),
     "+cycle=quick": ("cycle/quick", "fast long standard"),
     "cycle=fast": ("cycle", "+cycle=fast"),
+    "+method=magic": ("method/magic", "cls_er", "slda"),
+    "learning=method": ("learning.awake is empty", "+method="),
+    "+method=er baselines=true": ("learning.joint is empty", "baselines=false"),
     # kinds
     "seed=abc": ("seed", "'abc'", "Integer"),
     "seed=1.5": ("seed", "'1.5'", "Integer"),
@@ -62,6 +65,8 @@ TYPED: dict[str, tuple[str, ...]] = {
     "rest.replay.steps=0": ("steps=0", "1 or more"),
     # streams
     "stream=mnist_fsdd data.root=/nowhere": ("data.root=/nowhere", "leave it out"),
+    "stream=slowly_changing cycle.rehearse=0 +method=naive": ("slowly_changing", "no exam", "experiments.benchmark"),
+    "stream.blur=2": ("blur=2", "0 (sharp) to 1"),
     "stream.senses=[]": ("stream.senses is empty", "'image', 'text'"),
     "stream.query=[]": ("stream.query is empty", "name at least one"),
     "stream.query=[smell]": ("'smell'", "stream.senses is ['image']"),

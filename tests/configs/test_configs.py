@@ -10,11 +10,22 @@ import safetensors.numpy
 from omegaconf import OmegaConf
 
 from dellm_jax import streams
-from experiments import build
+from experiments import benchmark, build, lives
 from experiments.config import sound
 
 GROUPS = sorted({path.parent.name for path in jobs.CONF.glob("*/*.yaml")})
-FILES = sorted(path.relative_to(jobs.CONF).with_suffix("") for path in jobs.CONF.glob("*/*.yaml"))
+FILES = sorted(
+    path.relative_to(jobs.CONF).with_suffix("") for path in jobs.CONF.glob("*/*.yaml") if path.parent.name != "suite"
+)
+LAWFUL = [file for file in FILES if str(file) != "learning/method"]  # which is what the laws of conf/method begin from
+METHODS = sorted(path.stem for path in jobs.CONF.glob("method/*.yaml"))
+STREAMS = sorted(path.stem for path in jobs.CONF.glob("stream/*.yaml"))
+SUITES = sorted(path.stem for path in jobs.CONF.glob("suite/*.yaml"))
+CELLS = [
+    pytest.param(cell, id=f"{suite}-{cell.stream}-{cell.method}")
+    for suite in SUITES
+    for cell in benchmark.planned(benchmark.suite(suite), [], [], [0])
+]
 EXPERIMENTS = sorted(jobs.CONF.glob("experiment/*.yaml"))
 IN_DEFAULTS = ("size", "stream", "learning", "rest", "log")
 
@@ -25,7 +36,7 @@ def chosen(file: Path) -> str:
 
 
 def test_the_groups_are_known() -> None:
-    assert set(GROUPS) >= {*IN_DEFAULTS, "cycle", "experiment"}
+    assert set(GROUPS) >= {*IN_DEFAULTS, "cycle", "experiment", "method", "suite"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)
@@ -40,17 +51,73 @@ def test_every_file_composes_into_the_schema(file: Path) -> None:
                 assert config[file.parent.name][name] == own[name], name
 
 
-@pytest.mark.parametrize("file", FILES, ids=str)
+@pytest.mark.parametrize("file", LAWFUL, ids=str)
 def test_every_file_builds_laws_and_rhythm(file: Path) -> None:
     config = sound(jobs.composed(chosen(file)))
     mind = build.mind(config)
     schedule = build.schedule(config)
-    build.rule(config.learning.joint)
+    if config.baselines:
+        build.rule(config.learning.joint)
     body = build.architecture(config, concepts=10)
     assert mind.rehearse == config.cycle.rehearse
     assert [name for name, _ in schedule.night] == [name for name, stage in config.rest.items() if stage]
     assert [sense.name for sense in body.senses] == list(config.stream.senses)
     assert all(assembly.units == config.size.units for assembly in body.assemblies)
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_every_stream_can_be_lived_and_asked(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its days hold what is lived, through views there are; its exams ask through the senses it is asked through."""
+    jobs.stand_ins(monkeypatch)
+    config = sound(jobs.composed(f"stream={stream}", "cycle.rehearse=0" if stream == "slowly_changing" else "seed=0"))
+    plan = build.plan(config, "life")
+    lives.check(plan)
+    laid = plan.curriculum
+    assert list(laid.corpus.train.banks) == list(config.stream.senses)
+    assert list(laid.corpus.test.banks) == list(config.stream.query)
+    assert {int(view) for day in laid.days for view in day.view} <= set(range(len(laid.views)))
+    assert all(day.rows.size for day in laid.days)
+    assert all(exam.rows.size and exam.view < len(laid.views) for exam in laid.exams)
+    assert len(laid.exams) == (0 if stream == "slowly_changing" else len(laid.days))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_can_be_lived(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On pictures, as the benchmark lives it: a body, laws, days and nights that fit each other."""
+    jobs.stand_ins(monkeypatch)
+    config = sound(jobs.composed("stream=split_mnist", "size=tiny", f"+method={method}"))
+    assert not config.baselines and not config.keep_snapshots
+    plan = build.plan(config, method)
+    lives.check(plan)
+    told = plan.schedule.at_pauses
+    assert told == ("is told" in (jobs.CONF / "method" / f"{method}.yaml").read_text().lower()), "who is told says so"
+    assert len(plan.curriculum.exams) == 5
+    assert len(plan.curriculum.days) == config.stream.mixed or len(plan.curriculum.days) == 5
+    assert bool(config.stream.mixed) == (method in ("joint", "iid_online"))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_of_a_suite_can_be_lived(cell: benchmark.Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs.stand_ins(monkeypatch)
+    config = sound(jobs.composed(*cell.overrides))
+    assert (config.seed, config.log.mirror) == (cell.seed, None)
+    lives.check(build.plan(config, cell.method, checkpoints=False))
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_suite_says_what_it_needs(suite: str) -> None:
+    """Its first line is how it is run; what it leaves out or treats otherwise exists; no cell comes twice."""
+    text, plan = (jobs.CONF / "suite" / f"{suite}.yaml").read_text(), benchmark.suite(suite)
+    assert text.startswith(f"# python -m experiments.benchmark suite={suite}")
+    assert {"seeds", "streams", "methods"} <= set(plan) <= {"seeds", "streams", "methods", "metric", "against"}
+    for where in plan["streams"].values():
+        assert {"overrides"} <= set(where) <= {"overrides", "told", "without", "methods"}
+        assert {*where.get("without", []), *where.get("methods", {})} <= set(plan["methods"])
+    assert plan.get("against") in (None, *plan["methods"])
+    assert len(plan["seeds"]) == len(set(plan["seeds"])) > 0
+    cells = list(benchmark.planned(plan, [], [], []))
+    assert len({(cell.stream, cell.method, cell.seed) for cell in cells}) == len(cells)
+    assert [cell.seed for cell in cells] == sorted((cell.seed for cell in cells), key=plan["seeds"].index)
 
 
 @pytest.mark.parametrize("name", ["fast", "standard", "long"])
@@ -124,7 +191,9 @@ def test_backprop_is_lived_as_promised() -> None:
     lived_as_promised(folder, json.loads((folder / "summary.json").read_text()))
 
 
-@pytest.mark.parametrize("rule", sorted({path.stem for path in jobs.CONF.glob("learning/*.yaml")} - {"backprop"}))
+@pytest.mark.parametrize(
+    "rule", sorted({path.stem for path in jobs.CONF.glob("learning/*.yaml")} - {"backprop", "method"})
+)
 def test_every_other_learning_rule_is_lived_as_promised(rule: str, tmp_path: Path) -> None:
     summary = jobs.lived(
         tmp_path, *jobs.SHORT, f"learning={rule}", "size.max_units=16", "cycle.days=1", "cycle.rest_every=160"
@@ -157,6 +226,37 @@ def test_what_can_be_turned_off_is_off(tmp_path: Path) -> None:
     assert summary["nights"] == 0 and summary["baselines"] == {}
     assert set(summary["by_sense"]) == {"together", "image", "text"}
     assert not (tmp_path / "lives" / "dellm" / "snapshots").exists()
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    "stream", ["split_mnist", "split_mnist_domain", "permuted_mnist", "permuted_mnist_padded", "rotated_mnist"]
+)
+def test_streams_of_mnist_are_laid_out_as_they_are_known(stream: str, data: Path) -> None:
+    """Five days; split ones share the pictures, the others live all of them through a view of their own every day."""
+    laid = build.curriculum(sound(jobs.composed(f"stream={stream}", f"data.root={data}")))
+    sizes, asked = [day.rows.size for day in laid.days], [exam.rows.size for exam in laid.exams]
+    concepts = 2 if stream == "split_mnist_domain" else 10
+    assert len(laid.corpus.concepts) == concepts
+    if stream.startswith("split"):
+        assert sizes == [12665, 12089, 11263, 12266, 11717] and asked == [2115, 2042, 1874, 1986, 1983]
+        assert laid.views == (None,)
+    else:
+        assert sizes == [60_000] * 5 and asked == [10_000] * 5
+        assert len({view.tobytes() for view in laid.views}) == 5
+    side = 32 if stream.endswith("padded") else 28
+    assert laid.corpus.train.banks["image"].shape == (60_000, side, side, 1)
+
+
+@pytest.mark.realdata
+def test_a_method_lives_mnist(data: Path, tmp_path: Path) -> None:
+    """Experience replay, from validation pictures that are not in the test split, in a life of seconds."""
+    config = ["stream=split_mnist", f"data.root={data}", "size=tiny", "+method=er", "validation=0.1", "log=none"]
+    summary = jobs.lived(tmp_path, *config, "stream.examples=100", "questions=50")
+    assert summary["baselines"] == {} and summary["nights"] == 0 and summary["awake_compilations"] == 0
+    events = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert sum(event["lived"] for event in events) == 500
+    assert OmegaConf.load(tmp_path / "config.yaml").stream.corpus.root == str(data)
 
 
 @pytest.mark.realdata
