@@ -65,7 +65,9 @@ def nth(count: int, original: Callable, after: bool) -> Callable:
     return call
 
 
-def cut(folder: Path, where: object, name: str, count: int, after: bool) -> None:
+def cut(
+    folder: Path, where: object, name: str, count: int, after: bool, settings: tuple[str, ...] = jobs.SHORT
+) -> None:
     """Begin or go on with the run in `folder`, and stop it at that call."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(where, name, nth(count, getattr(where, name), after))
@@ -73,7 +75,7 @@ def cut(folder: Path, where: object, name: str, count: int, after: bool) -> None
             if (folder / "config.yaml").exists():
                 jobs.commanded(train.main, f"resume={folder}")
             else:
-                jobs.lived(folder, *jobs.SHORT)
+                jobs.lived(folder, *settings)
 
 
 # The short run tells of 7 stretches and 3 nights of the main life, then of 7, 7 and 6 stretches of the others.
@@ -100,6 +102,45 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(place: str, tmp_path: Pat
     assert not (tmp_path / "summary.json").exists(), "no summary of a life that is not over"
     assert jobs.commanded(train.main, f"resume={tmp_path}") == 0
     ended_alike(tmp_path, jobs.short_run())
+
+
+# A life that is told when each of three days is over, and rests then and only then.
+TOLD = (*jobs.SHORT, "baselines=false", "cycle.rest_every=0", "cycle.inactivity_s=0", "cycle.at_pauses=true")
+
+
+@pytest.fixture(scope="module")
+def told_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an uninterrupted run of TOLD. Look, but change nothing."""
+    folder = tmp_path_factory.mktemp("told")
+    jobs.lived(folder, *TOLD)
+    return folder
+
+
+def test_a_life_that_is_told_rests_at_the_end_of_every_day(told_run: Path) -> None:
+    """3, 2 and 2 stretches, a night after each; otherwise the next test would show nothing."""
+    phases = [json.loads(line)["phase"] for line in (told_run / "metrics.jsonl").read_text().splitlines()]
+    assert phases == ["awake"] * 3 + ["rest"] + 2 * (["awake"] * 2 + ["rest"])
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "on the first day",
+        "told of a night that is not yet kept",
+        "between snapshot and checkpoint",
+        "as a night is kept",
+        "in the middle of the last day",
+        "after the last night",
+        "before the life is put down",
+    ],
+)
+def test_a_life_that_rests_at_pauses_goes_on_as_if_it_had_not_been_interrupted(
+    place: str, told_run: Path, tmp_path: Path
+) -> None:
+    """The pause it rested at is not rested at again, and no later one is missed."""
+    cut(tmp_path, *PLACES[place], settings=TOLD)
+    assert jobs.commanded(train.main, f"resume={tmp_path}") == 0
+    ended_alike(tmp_path, told_run)
 
 
 def test_a_run_may_be_interrupted_again_and_again(tmp_path: Path) -> None:
