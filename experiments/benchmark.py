@@ -22,7 +22,9 @@ from typing import Any
 
 import pooch
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from dellm_jax import compilation
@@ -98,7 +100,7 @@ def live_cell(cell: Cell, work: Path) -> list[dict[str, Any]]:
         write_atomically(done, json.dumps(found).encode())
         return found
     except Exception as error:  # a table of many hours must not end with one of its rows
-        expected = isinstance(error, DellmError)
+        expected = isinstance(error, DellmError | HydraException | OmegaConfBaseException)
         reason = one_line(error) if expected else traceback.format_exc()
         return [{"stream": cell.stream, "method": cell.method, "seed": cell.seed, "error": reason}]
 
@@ -165,7 +167,8 @@ def _write(name: str, plan: dict[str, Any], found: list[dict[str, Any]], results
     write_atomically(results / f"{name}.tex", tables.latex(rows, anchors, metric).encode())
     if any(row.metric == metric for row in rows):
         tables.figure(rows, anchors, results / f"{name}.png", metric)
-    console.print(told, markup=False, highlight=False, soft_wrap=True)
+    console.print(tables.markdown(rows, [], metric), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"beside the published numbers: {results / name}.md, .tex, .csv, .png", highlight=False, soft_wrap=True)
 
 
 def commit() -> str:

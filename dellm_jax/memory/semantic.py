@@ -88,14 +88,13 @@ def _centre(memory: Semantic) -> Array:
 
 
 def ridge(memory: Semantic) -> Array:
-    """What is added to the diagonal: a share of the mean variance within concepts, larger while there are fewer
-    experiences than features, and a thousandth of the mean power, for senses that never vary (one way to write a word).
-    """
+    """What is added to the diagonal: 0.1 (n / N)^1.5 of the mean variance within concepts, for n features and N
+    experiences, and 3e-5 of the mean power, for senses that never vary (one way to write a word)."""
     features = memory.total.shape[1]
     seen = jnp.maximum(memory.count.sum(), 1)
-    shrinkage = jnp.clip(0.05 * features / seen, 1e-3, 0.3)
+    shrinkage = jnp.clip(0.1 * (features / seen) ** 1.5, 1e-4, 0.3)
     power = symmetric.diagonal(memory.gram, features).mean() / seen
-    return shrinkage * _scatter_diagonal(memory).mean() + 1e-3 * power + 1e-9
+    return shrinkage * _scatter_diagonal(memory).mean() + 3e-5 * power + 1e-9
 
 
 def _scatter_diagonal(memory: Semantic) -> Array:
