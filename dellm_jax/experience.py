@@ -55,6 +55,13 @@ def validate(architecture: Architecture, experience: Experience) -> None:
         raise ExperienceError(
             f"experience.weight must be finite, >= 0 and of shape {target.shape}; got shape {weight.shape}"
         )
+    if experience.value is not None:
+        value = np.asarray(experience.value)
+        if value.shape != target.shape or not np.isfinite(value).all():
+            raise ExperienceError(
+                f"experience.value must be finite and of shape {target.shape}; got shape {value.shape}: drop or repair "
+                "those samples before they are lived"
+            )
 
 
 def perceive(architecture: Architecture, experience: Experience) -> Percepts:

@@ -89,11 +89,11 @@ def live(
 
 
 def _averaged(reports: dict[str, np.ndarray]) -> Report:
-    """Means over a stretch [T], every experience counting alike; `lived`: how many they were."""
+    """Means over a stretch [T], every experience counting alike; `lived`: how many they were, none of them if 0."""
     lived = reports["lived"]
-    return {what: float(np.average(values, weights=lived)) for what, values in reports.items() if what != "lived"} | {
-        "lived": float(lived.sum())
-    }
+    many = max(1, lived.sum())
+    means = {what: float((values * lived).sum() / many) for what, values in reports.items() if what != "lived"}
+    return means | {"lived": float(lived.sum())}
 
 
 def _night(mind: Mind, state: Dellm, schedule: Schedule, stretch: Experience) -> tuple[Dellm, Report]:
