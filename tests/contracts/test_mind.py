@@ -1,5 +1,8 @@
 """Contracts of waking life: create, respond, awake; what may be missing, what weighs nothing, what is refused."""
 
+from dataclasses import replace
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +15,7 @@ from dellm_jax.learning import asymmetric_cross_entropy, by_pathway, oja, predic
 from dellm_jax.mind import awake, awake_step, create, respond
 from dellm_jax.senses import Image, Text
 from dellm_jax.trees import copy, flat
-from dellm_jax.types import Architecture, Assembly, Dellm, Experience, ExperienceError, Mind
+from dellm_jax.types import Architecture, ArchitectureError, Assembly, Dellm, Experience, ExperienceError, Mind
 
 BODY = Architecture(
     senses=(
@@ -149,6 +152,7 @@ def test_the_first_moment_by_hand(newborn):
     state, report = step(MIND, newborn, moment)
     assert float(report["loss"]) == pytest.approx(np.log(3), rel=1e-5)
     assert float(report["accuracy"]) == pytest.approx(1 / 3), "the lowest of three equals is named, before learning"
+    assert int(report["lived"]) == 3
     clock = state.clock
     assert (int(clock.steps), int(clock.experiences), int(clock.since_rest), int(clock.nights)) == (1, 3, 3, 0)
     assert float(clock.loss_fast) == pytest.approx(0.1 * np.log(3), rel=1e-5)
@@ -229,6 +233,31 @@ def test_nothing_lived_is_nothing_remembered(free):
     assert not {path for path in touched if path.startswith("memory/semantic") and path.endswith(("count", "total"))}
 
 
+def test_another_self_may_answer(grown):
+    """The params that `voice` gives are asked instead of those that learn; semantic memory says what it said."""
+    mute = MIND._replace(voice=lambda params, learner: jax.tree.map(jnp.zeros_like, params))
+    question = stretch([0, 1, 2, 3])
+    own, other = respond(MIND, grown, question), respond(mute, grown, question)
+    np.testing.assert_allclose(np.exp(other.by["cortex"])[:, :4], 0.25, atol=1e-6)
+    for sense in ("image", "text"):
+        np.testing.assert_array_equal(own.by[sense], other.by[sense])
+
+
+@pytest.mark.parametrize(
+    ("body", "moment", "said"),
+    [
+        (replace(BODY, episodic_bytes=0), stretch([0, 1]), "rehearse is 4, but architecture.episodic_bytes is 0"),
+        (BODY, stretch([0, 1]).replace(value=np.float32([1, 2])), "value is not remembered.*set mind.rehearse to 0"),
+    ],
+)
+def test_what_cannot_be_rehearsed_is_refused(body, moment, said):
+    """Nothing to recall from, or quantities, which no episode keeps: said before anything is compiled."""
+    born = jax.eval_shape(lambda: create(MIND, body, KEY))
+    with pytest.raises(ArchitectureError, match=said):
+        jax.eval_shape(partial(awake_step, MIND), born, moment)
+    jax.eval_shape(partial(awake_step, ALONE._replace(rule=RULE)), born, moment)
+
+
 GOOD = stretch([[0, 1], [2, 3]])
 REFUSED = {
     "unknown sense": (lambda e: e.replace(senses={"smell": e.target}), r"senses\['smell'\].*no such sense"),
@@ -245,6 +274,8 @@ REFUSED = {
     "empty": (lambda e: jax.tree.map(lambda leaf: leaf[:0], e), r"target .*0 entries"),
     "negative weight": (lambda e: e.replace(weight=-e.weight), r"weight must be finite, >= 0"),
     "weight not a number": (lambda e: e.replace(weight=e.weight * np.nan), r"weight must be finite"),
+    "value not a number": (lambda e: e.replace(value=e.weight * np.nan), r"value must be finite"),
+    "value of another shape": (lambda e: e.replace(value=e.weight[0]), r"value .*shape \(2, 2\); got shape \(2,\)"),
     "weight of another shape": (lambda e: e.replace(weight=e.weight[0]), r"weight .*shape \(2, 2\); got shape \(2,\)"),
 }
 
@@ -263,7 +294,9 @@ def test_what_must_not_be_learned_from_is_refused(case):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("fit", [GOOD, stretch([0, 5], ("text",)), jax.tree.map(jnp.asarray, GOOD)])
+@pytest.mark.parametrize(
+    "fit", [GOOD, stretch([0, 5], ("text",)), jax.tree.map(jnp.asarray, GOOD), GOOD.replace(value=-GOOD.weight)]
+)
 def test_what_is_fit_to_be_lived_is_let_through(fit):
     """One batch or a stretch, through all senses or one, in numpy or on the device."""
     validate(BODY, fit)

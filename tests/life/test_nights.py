@@ -375,9 +375,29 @@ def test_what_is_told_of_each_moment():
     assert [phase for phase, *_ in life] == ["awake", "awake", "rest"]
     (_, _, first), (_, state, second), (_, woken, night) = life
     assert first["compilations"] == second["compilations"] == 0 and first["loss"] > 0
+    assert first["lived"] == second["lived"] == 20
     assert {"held_out_before", "held_out_after", "rolled_back"} <= night.keys()
     assert int(state.clock.since_rest) == 40 and int(woken.clock.since_rest) == 0 and int(woken.clock.nights) == 1
     assert np.asarray(woken.homeostasis["vision"]["age"]).tolist() == [1.0] * 6 + [0.0] * 2
+
+
+def test_what_is_told_is_told_of_what_was_lived():
+    """Every experience counts alike, wherever the filling up of a stretch falls; of nothing lived, nothing is told."""
+    day = stretch(3, 5)
+    weight = np.float32([[1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]])
+    parts = [day.replace(weight=weight), day.replace(weight=0 * weight)]
+    (_, moments), life = (
+        awake(MIND, create(MIND, BODY, jax.random.key(0)), parts[0]),
+        live(MIND, create(MIND, BODY, jax.random.key(0)), parts, Schedule(rest_every=1), lambda: 0.0),
+    )
+    _, _, told = next(life)
+    assert told["lived"] == 7 and moments["lived"].tolist() == [4, 1, 0, 2, 0]
+    for what in ("loss", "accuracy"):
+        assert told[what] == pytest.approx(np.dot(moments[what], [4, 1, 0, 2, 0]) / 7)
+    assert next(life)[0] == "rest"
+    phase, _, told = next(life)
+    assert phase == "awake" and told == {"loss": 0, "accuracy": 0, "lived": 0, "compilations": 0}
+    assert list(life) == [], "nor is there anything to rest from"
 
 
 def test_it_does_not_rest_too_early_or_without_pressure(evening):
