@@ -12,9 +12,9 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from io import StringIO
 from multiprocessing import get_context
 from pathlib import Path
@@ -39,6 +39,7 @@ from experiments.log import Record
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 SWITCHES = ("suite", "methods", "streams", "seeds", "jobs", "results", "work")
+CELLS_A_WORKER = 12
 ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
@@ -138,10 +139,9 @@ def _lived(todo: list[Cell], work: Path, jobs: int) -> Iterator[tuple[Cell, list
         yield from ((cell, live_cell(cell, work)) for cell in todo)
         return
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {ONE_THREAD}"
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=8) as pool:
-        waiting = {pool.submit(live_cell, cell, work): cell for cell in todo}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
+    # A worker is replaced from time to time, and with it what it compiled.
+    with get_context("spawn").Pool(jobs, maxtasksperchild=CELLS_A_WORKER) as pool:
+        yield from zip(todo, pool.imap(partial(live_cell, work=work), todo), strict=True)
 
 
 def _line(cell: Cell, first: dict[str, Any]) -> str:
