@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jobs
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 from rich.console import Console
@@ -196,6 +198,33 @@ def test_a_part_of_a_suite_can_be_run_alone(place: Place, tmp_path: Path, alive:
     assert {cell["seed"] for cell in found} == {1} and "minus er" not in said
     first = {cell["method"]: cell["metrics"] for cell in place.first if "metrics" in cell and cell["stream"] == "few"}
     assert found[0]["metrics"] != first["naive"], "another seed is another life"
+
+
+def test_days_of_views_and_streams_without_exams_are_judged(tmp_path: Path) -> None:
+    """Of views, exams of the days so far and the next; in the middle of days too. What has no exam, as it goes."""
+    where = Place(tmp_path)
+    few = SMALL["streams"]["few"]["overrides"]
+    permuted = ["stream.days._target_=dellm_jax.streams.permuted", "~stream.days.days", "+stream.days.tasks=3"]
+    in_order = ["stream.days._target_=dellm_jax.streams.in_order", "~stream.days.days", "~stream.days.seed"]
+    streams = {
+        "permuted": {"overrides": [*few, *permuted, "stream.examples=80", "questions=20", "examine_every=1"]},
+        "in_order": {"overrides": [*few, *in_order], "without": ["dellm"]},
+    }
+    where.suite({"seeds": [0], "streams": streams, "methods": {n: SMALL["methods"][n] for n in ("naive", "dellm")}})
+    found, _ = where.run()
+    cells = {(cell["stream"], cell["method"]): cell for cell in found}
+    assert not any("error" in cell for cell in found), found
+    judged = cells["in_order", "naive"]["metrics"]
+    assert "accuracy" not in judged and 0 <= judged["prequential_accuracy"] <= 1
+    for method in ("naive", "dellm"):
+        life = Lived(**json.loads((where.work / NAME / "permuted" / method / "0" / "lived.json").read_text()))
+        R = np.array(life.matrix["whole"])
+        assert np.isnan(R).tolist() == [[False, False, True], [False] * 3, [False] * 3]
+        assert [moment["step"] for moment in life.timeline if not moment["night"]] == [5, 10, 15, 20, 25, 30]
+        metrics = cells["permuted", method]["metrics"]
+        assert {"forgetting", "forward_transfer", "average_anytime_accuracy", "stability_gap"} <= set(metrics)
+        assert all(math.isfinite(value) for value in metrics.values()), metrics
+    assert cells["permuted", "dellm, cortex alone"]["metrics"]["accuracy"] == life.final("cortex")
 
 
 def test_when_everything_fails_there_are_tables_of_failures(tmp_path: Path) -> None:
