@@ -10,7 +10,7 @@ import safetensors.numpy
 from omegaconf import OmegaConf
 
 from dellm_jax import streams
-from experiments import benchmark, build, lives
+from experiments import benchmark, build, evaluate, lives
 from experiments.config import sound
 
 GROUPS = sorted({path.parent.name for path in jobs.CONF.glob("*/*.yaml")})
@@ -226,6 +226,22 @@ def test_what_can_be_turned_off_is_off(tmp_path: Path) -> None:
     assert summary["nights"] == 0 and summary["baselines"] == {}
     assert set(summary["by_sense"]) == {"together", "image", "text"}
     assert not (tmp_path / "lives" / "dellm" / "snapshots").exists()
+
+
+def test_days_of_views_are_lived_as_promised(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Beside all baselines, blurred and drawn; a new process would say what the run said."""
+    summary = jobs.lived(
+        tmp_path,
+        *jobs.SHORT,
+        "stream.days._target_=dellm_jax.streams.permuted",
+        "~stream.days.days",
+        "+stream.days.tasks=3",
+        "stream.examples=80",
+        "stream.blur=0.1",
+    )
+    lived_as_promised(tmp_path, summary)
+    assert jobs.commanded(evaluate.main, f"run={tmp_path}") == 0
+    assert f"final accuracy {summary['final_accuracy']:.6f}, the run said" in capsys.readouterr().out
 
 
 @pytest.mark.realdata
