@@ -23,9 +23,13 @@ class SlowSelves(NamedTuple):
 
 
 class Elder(NamedTuple):
-    """The params of the last evening; before the first, a self that knows no concept."""
+    """The params of the last evening, and which concepts it `knew` {"concepts": {"bias": [C]}}, none before the first.
+
+    What is 0 was not known, so that an elder stays silent on concepts that there is made room for later.
+    """
 
     params: Any
+    knew: Any
 
 
 def find(learner: Any, kind: type[Node]) -> Node:
@@ -79,23 +83,24 @@ def stable_self(params: Any, learner: Any) -> Any:
 def keep_elder() -> optax.GradientTransformation:
     """Changes no update; keeps a place for the self of the last evening, which the stage `hand_over` fills."""
     return optax.GradientTransformation(
-        lambda params: Elder(speechless(params, jnp.zeros(params[CONCEPTS]["bias"].shape))),
+        lambda params: Elder(params, {CONCEPTS: {"bias": jnp.zeros_like(params[CONCEPTS]["bias"])}}),
         lambda updates, state, params=None: (updates, state),
     )
 
 
-def speechless(params: Any, born: Array) -> Any:
-    """The same params, silent on concepts not yet `born` [C]: what an older self had not met, it does not name."""
+def speechless(params: Any, knew: Array) -> Any:
+    """The same params, silent on concepts that are 0 in `knew` [C]: an older self does not name what it had not met."""
 
     def one(path: str, leaf: Array) -> Array:
-        return jnp.where(born > 0, leaf, SPEECHLESS) if path.endswith(f"{CONCEPTS}/bias") else leaf
+        return jnp.where(knew > 0, leaf, SPEECHLESS) if path.endswith(f"{CONCEPTS}/bias") else leaf
 
     return map_named(one, params)
 
 
 def elder(learner: Any) -> Any:
-    """The params of the last evening."""
-    return find(learner, Elder).params
+    """The params of the last evening, silent on what it did not know."""
+    kept = find(learner, Elder)
+    return speechless(kept.params, kept.knew[CONCEPTS]["bias"])
 
 
 def last_evening(answer: Callable[[Any], Array], learner: Any, lesson: Lesson) -> Array:

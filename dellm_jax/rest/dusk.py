@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from dellm_jax import experience as experiences
 from dellm_jax.learning.protection import Elastic, Intelligent, anchored, fisher_diagonal, settled
-from dellm_jax.learning.selves import Elder, speechless
+from dellm_jax.learning.selves import Elder
 from dellm_jax.memory import episodic
 from dellm_jax.types import CONCEPTS, Array, Dellm, Mind, Report, Stage
 
@@ -18,8 +18,8 @@ def hand_over() -> Stage:
 
     def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
         del mind, key
-        today = jax.tree.map(jnp.copy, speechless(state.params, state.homeostasis[CONCEPTS]["active"]))
-        learner = _edited(state.learner, Elder, lambda _: Elder(today))
+        today = Elder(state.params, {CONCEPTS: {"bias": state.homeostasis[CONCEPTS]["active"]}})
+        learner = _edited(state.learner, Elder, lambda _: jax.tree.map(jnp.copy, today))
         memory = state.memory
         if memory.generator is not None:
             elder = jax.tree.map(jnp.copy, memory.generator.weights)
