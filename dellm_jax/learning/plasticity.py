@@ -69,7 +69,8 @@ def continual_backprop(
 
     u <- decay u + (1 - decay) mean_b |h - m_hat| sum|w_out| / sum|w_in|, ranked by u / (1 - decay^age); a renewed unit
     gets fresh incoming weights, silent outgoing ones, age 0, utility 0 and no moments. At most one unit of an assembly
-    a step. Needs `activity=`. Source: Dohare et al. (2024).
+    a step. Needs `activity=`. Feedback weights keep to their own rule. Source: Dohare et al. (2021); the utility of
+    Dohare et al. (2024) is |h| sum|w_out| alone.
     """
     inner = optax.with_extra_args_support(inner)
 
@@ -130,12 +131,12 @@ def _reborn(params: Any, node: str, renewed: Array, alive: Array, key: Array) ->
 
 def _without_moments(inside: Any, node: str, renewed: Array, params: Any) -> Any:
     """The inner state with every leaf that belongs to a renewed unit's weights set to zero."""
-    own = {f"{node}/{name}": None for name in params[node]}
+    own = {f"{node}/{name}" for name in params[node] if not name.startswith("to_")}
     others = {f"{name}/from_{node}" for name, leaves in params.items() if f"from_{node}" in leaves}
 
     def one(path: str, leaf: Array) -> Array:
         owner = "/".join(path.split("/")[-2:])
-        if owner in own and leaf.ndim and leaf.shape == params[node][owner.split("/")[1]].shape:
+        if owner in own and leaf.ndim:
             return jnp.where(renewed, 0, leaf).astype(leaf.dtype)
         if owner in others and leaf.ndim:
             return jnp.where(renewed[:, None], 0, leaf).astype(leaf.dtype)
