@@ -46,8 +46,8 @@ def synaptic_intelligence(
 ) -> optax.GradientTransformationExtraArgs:
     """Learns by `inner` on g + 2 strength Omega (theta - theta*), and integrates w += -g dtheta along the way.
 
-    `g` is the gradient of today's loss alone. Every night Omega += w / ((theta - theta*)^2 + damping), theta* = theta,
-    w = 0: `settled`. Source: SI (Zenke et al., 2017).
+    `g` is the gradient of today's loss alone. Every night Omega += max(w, 0) / ((theta - theta*)^2 + damping),
+    theta* = theta, w = 0: `settled`. Source: SI (Zenke et al., 2017).
     """
     inner = optax.with_extra_args_support(inner)
 
