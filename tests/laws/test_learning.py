@@ -22,7 +22,7 @@ from dellm_jax.learning import (
 )
 from dellm_jax.senses import Image, Text
 from dellm_jax.trees import flat
-from dellm_jax.types import Architecture, Assembly, Thought
+from dellm_jax.types import Architecture, Assembly, Lesson, Thought
 
 BODY = Architecture(
     senses=(Image(2, 3, code_side=1, filters=1, kernel=1, cells=1), Text(width=2, buckets=4)),
@@ -40,6 +40,11 @@ PERCEPTS = {  # what is absent is zero, as `experience` makes it
     sense: np.random.default_rng(size).random((6, size), np.float32) * PRESENCE[sense][:, None]
     for sense, size in (("image", 6), ("text", 4))
 }
+
+
+def missed(logits: jax.Array) -> jax.Array:
+    """Cross-entropy of what is said of the six."""
+    return cross_entropy(Lesson(logits, TARGET, WEIGHT, LIVED, jnp.asarray(0.0)))
 
 
 @pytest.fixture(scope="module")
@@ -67,32 +72,32 @@ def thought(body) -> Thought:
 # losses
 
 
+def taught(logits: jax.Array, target: list[int], weight: list[float], lived: list[float]) -> Lesson:
+    """A lesson of the first day."""
+    return Lesson(logits, jnp.asarray(target), jnp.asarray(weight), jnp.asarray(lived), jnp.asarray(0.0))
+
+
 def test_cross_entropy_by_hand():
     """-log softmax(ln 1, ln 3)[1] = ln 4/3 and [0] = ln 4; their mean weighs 3 to 1; nothing at all costs nothing."""
-    logits, target = jnp.log(jnp.asarray([[1.0, 3], [1, 3], [1, 3]])), jnp.asarray([1, 0, 0])
-    loss = partial(cross_entropy, logits, target)
-    lived = jnp.ones(3)
-    assert float(loss(jnp.asarray([3.0, 1, 0]), lived)) == pytest.approx((3 * np.log(4 / 3) + np.log(4)) / 4)
-    assert float(loss(jnp.zeros(3), lived)) == 0.0
+    logits = jnp.log(jnp.asarray([[1.0, 3], [1, 3], [1, 3]]))
+    lesson = partial(taught, logits, [1, 0, 0], lived=[1.0, 1, 1])
+    assert float(cross_entropy(lesson([3.0, 1, 0]))) == pytest.approx((3 * np.log(4 / 3) + np.log(4)) / 4)
+    assert float(cross_entropy(lesson([0.0, 0, 0]))) == 0.0
 
 
 def test_lived_examples_compete_among_the_concepts_lived():
     """ER-ACE with equal logits: a lived example costs ln(concepts lived in the batch), a rehearsed one ln(all)."""
-    logits = jnp.zeros((4, 5))
-    target, lived, weight = jnp.asarray([0, 3, 4, 1]), jnp.asarray([1.0, 1, 0, 1]), jnp.asarray([1.0, 1, 1, 0])
-    loss = float(asymmetric_cross_entropy(logits, target, weight, lived))
+    lesson = partial(taught, jnp.zeros((4, 5)), [0, 3, 4, 1])
+    loss = float(asymmetric_cross_entropy(lesson([1.0, 1, 1, 0], [1.0, 1, 0, 1])))
     assert loss == pytest.approx((np.log(2) + np.log(2) + np.log(5)) / 3), "what weighs 0 was not lived either"
-    everything = asymmetric_cross_entropy(logits, target, jnp.ones(4), jnp.ones(4))
-    assert float(everything) == pytest.approx(np.log(4))
-    nothing_lived = asymmetric_cross_entropy(logits, target, jnp.ones(4), jnp.zeros(4))
-    assert float(nothing_lived) == pytest.approx(np.log(5))
+    assert float(asymmetric_cross_entropy(lesson([1.0] * 4, [1.0] * 4))) == pytest.approx(np.log(4))
+    assert float(asymmetric_cross_entropy(lesson([1.0] * 4, [0.0] * 4))) == pytest.approx(np.log(5))
 
 
 def test_lived_examples_do_not_push_down_absent_concepts():
     """d loss / d logit of a concept absent from the batch is exactly 0 for a lived example, not for a rehearsed one."""
-    logits = jax.random.normal(jax.random.key(0), (4, 5))
-    target, lived = jnp.asarray([0, 3, 4, 0]), jnp.asarray([1.0, 1, 0, 1])
-    slope = np.asarray(jax.grad(asymmetric_cross_entropy)(logits, target, jnp.ones(4), lived))
+    lesson = taught(jax.random.normal(jax.random.key(0), (4, 5)), [0, 3, 4, 0], [1.0] * 4, [1.0, 1, 0, 1])
+    slope = np.asarray(jax.grad(lambda z: asymmetric_cross_entropy(lesson.replace(logits=z)))(lesson.logits))
     absent = [1, 2, 4]
     assert not slope[[0, 1, 3]][:, absent].any()
     assert (slope[[0, 1, 3]][:, [0, 3]] != 0).all() and (slope[2] != 0).all()
@@ -209,11 +214,11 @@ def forward_update(body: dict, nudge: float, steps: int = 250) -> tuple[jax.Arra
 
     def objective(params: dict) -> tuple[jax.Array, Thought]:
         thought = CORTEX.apply(body | {"params": params}, PERCEPTS, PRESENCE)
-        return cross_entropy(thought.logits, TARGET, WEIGHT, LIVED), thought
+        return missed(thought.logits), thought
 
     slope, thought = jax.grad(objective, has_aux=True)(body["params"])
     settle = relaxation(steps, 0.2, nudge)
-    errors = settle(CORTEX, body, thought, lambda logits: 6 * cross_entropy(logits, TARGET, WEIGHT, LIVED))
+    errors = settle(CORTEX, body, thought, lambda logits: 6 * missed(logits))
     rule = predictive_coding(1.0)
     updates, _ = rule.update(slope, rule.init(slope), body["params"], activity=thought, error=Errors({}, *errors))
     ahead = [path for path in flat(slope) if "/to_" not in path]
@@ -232,16 +237,15 @@ def test_relaxation_becomes_backprop_as_the_nudge_vanishes(body):
 
 def test_the_first_step_of_relaxation_is_felt_by_the_topmost_only(body, thought):
     """After one step delta = -speed dL/dlogits W^T relu' in the assembly that concepts read, and 0 below it."""
-    objective = lambda logits: cross_entropy(logits, TARGET, WEIGHT, LIVED)  # noqa: E731
-    errors, _ = relaxation(1, 0.3, 0.5)(CORTEX, body, thought, objective)
-    slope = np.asarray(jax.grad(objective)(thought.logits)) @ np.asarray(body["params"]["concepts"]["from_high"]).T
+    errors, _ = relaxation(1, 0.3, 0.5)(CORTEX, body, thought, missed)
+    slope = np.asarray(jax.grad(missed)(thought.logits)) @ np.asarray(body["params"]["concepts"]["from_high"]).T
     np.testing.assert_allclose(errors["high"], -0.3 * slope * (np.asarray(thought.values["high"]) > 0), atol=1e-6)
     assert not np.asarray(errors["low"]).any() and slope.any()
 
 
 def test_relaxation_leaves_the_unborn_alone(body, thought):
     """A concept that is not born neither competes nor learns: the error on its drive is 0."""
-    settle = jax.jit(lambda *state: relaxation()(CORTEX, *state, lambda x: cross_entropy(x, TARGET, WEIGHT, LIVED)))
+    settle = jax.jit(lambda *state: relaxation()(CORTEX, *state, missed))
     errors, _ = settle(body, thought)
     assert not np.asarray(errors["concepts"])[:, 3].any() and np.asarray(errors["concepts"])[:, :3].any()
     assert not np.asarray(errors["concepts"])[4].any(), "nor does an example of weight 0"
