@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from dellm_jax.types import Architecture, Array, Experience, ExperienceError
+from dellm_jax.errors import ExperienceError
+from dellm_jax.types import Architecture, Array, Experience
 
 
 class Percepts(NamedTuple):

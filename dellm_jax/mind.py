@@ -10,22 +10,12 @@ import optax
 from flax.core import meta
 
 from dellm_jax import experience as experiences
+from dellm_jax import rehearsal
 from dellm_jax.assemblies import adapt
-from dellm_jax.learning import Errors, elder, top_down
+from dellm_jax.learning import Errors, top_down
 from dellm_jax.memory import Memory, episodic, semantic
 from dellm_jax.trees import named_key
-from dellm_jax.types import (
-    CONCEPTS,
-    Architecture,
-    ArchitectureError,
-    Array,
-    Clock,
-    Dellm,
-    Experience,
-    Lesson,
-    Mind,
-    Response,
-)
+from dellm_jax.types import CONCEPTS, Architecture, Array, Clock, Dellm, Experience, Lesson, Mind, Response
 
 Recognise = Callable[[semantic.Semantic, Array], Array]
 
@@ -123,7 +113,7 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
         state.clock.nights.astype(jnp.float32),
         value=batch.value,
     )
-    mixed, lesson = _with_rehearsal(mind, state, percepts, lesson, for_rehearsal)
+    mixed, lesson = rehearsal.join(mind, state, percepts, lesson, for_rehearsal)
     heard = experiences.drop_senses(jax.random.uniform(for_senses, lesson.target.shape), mixed)
     params, learner, loss, thought = learn(
         mind, architecture, state.params, homeostasis, state.learner, mind.rule, heard, lesson
@@ -135,7 +125,7 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
     generator = state.memory.generator
     if mind.imagination is not None:
         (seen,) = mixed.values.values()
-        generator = mind.imagination.learn(generator, seen, _shares(lesson), for_imagination)
+        generator = mind.imagination.learn(generator, seen, rehearsal.shares(lesson), for_imagination)
     after = state.replace(
         params=params,
         homeostasis=adapt(
@@ -162,51 +152,6 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
         ),
     )
     return after, {"loss": loss, "accuracy": correct.sum() / jnp.maximum(lived_many, 1), "lived": lived_many}
-
-
-def _with_rehearsal(
-    mind: Mind, state: Dellm, percepts: experiences.Percepts, lesson: Lesson, key: Array
-) -> tuple[experiences.Percepts, Lesson]:
-    """What is lived, then what is rehearsed: episodes, or percepts made up and named by an older self."""
-    if not mind.rehearse:
-        return percepts, lesson
-    if mind.imagination is not None:
-        again, target, weight, answers = _imagined(mind, state, key)
-    elif episodic.capacity(state.memory.episodic):
-        recalled = episodic.recall(state.memory.episodic, key, mind.rehearse)
-        again = experiences.decode(state.architecture, recalled.codes, recalled.present)
-        target, weight, answers = recalled.target, recalled.weight, recalled.answers
-    else:
-        raise ArchitectureError(
-            f"mind.rehearse is {mind.rehearse}, but architecture.episodic_bytes is 0; remember something, or rehearse 0"
-        )
-    if lesson.value is not None:
-        raise ArchitectureError("experience.value is not remembered, so it cannot be rehearsed: set mind.rehearse to 0")
-    join = partial(jax.tree.map, lambda lived, rehearsed: jnp.concatenate([lived, rehearsed]))
-    return join(percepts, again), lesson.replace(
-        logits=jnp.zeros((lesson.target.size + mind.rehearse, lesson.logits.shape[1])),
-        target=join(lesson.target, target),
-        weight=join(lesson.weight, weight),
-        lived=join(lesson.lived, jnp.zeros_like(weight)),
-        taught=None if answers is None else join(lesson.logits, answers),
-    )
-
-
-def _imagined(mind: Mind, state: Dellm, key: Array) -> tuple[experiences.Percepts, Array, Array, None]:
-    """Percepts made up by the generator, named by the self of the last evening; nothing before the first night."""
-    seen = mind.imagination.imagine(state.memory.generator, key, mind.rehearse)
-    (sense,) = state.architecture.senses
-    percepts = experiences.Percepts({sense.name: seen}, {})
-    variables = {"params": elder(state.learner), "homeostasis": state.homeostasis}
-    target = mind.module(state.architecture).apply(variables, *percepts).logits.argmax(1)
-    return percepts, target, jnp.broadcast_to((state.clock.nights > 0).astype(jnp.float32), target.shape), None
-
-
-def _shares(lesson: Lesson) -> Array:
-    """Weights [B] by which a generator learns on day t: 1/t of the whole for what is lived, the rest for the others."""
-    share = 1 / (lesson.nights + 1)
-    lived, again = lesson.weight * lesson.lived, lesson.weight * (1 - lesson.lived)
-    return share * lived / jnp.maximum(lived.sum(), 1) + (1 - share) * again / jnp.maximum(again.sum(), 1)
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1)

@@ -28,8 +28,8 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from dellm_jax import compilation
+from dellm_jax.errors import DellmError
 from dellm_jax.persistence.files import write_atomically
-from dellm_jax.types import DellmError
 from experiments import build, lives, tables
 from experiments.cells import cells
 from experiments.command import guarded, one_line
@@ -168,7 +168,9 @@ def _write(name: str, plan: dict[str, Any], found: list[dict[str, Any]], results
     if any(row.metric == metric for row in rows):
         tables.figure(rows, anchors, results / f"{name}.png", metric)
     console.print(tables.markdown(rows, [], metric), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"beside the published numbers: {results / name}.md, .tex, .csv, .png", highlight=False, soft_wrap=True)
+    console.print(
+        f"beside the published numbers: {results / name}.md, .tex, .csv, .png", highlight=False, soft_wrap=True
+    )
 
 
 def commit() -> str:

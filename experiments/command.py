@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError
 
-from dellm_jax.types import DellmError, SnapshotError
+from dellm_jax.errors import DellmError, SnapshotError
 from experiments.config import ConfigError, settings, sound
 
 Result = TypeVar("Result")

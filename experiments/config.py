@@ -6,7 +6,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-from dellm_jax.types import DellmError
+from dellm_jax.errors import DellmError
 
 # The least and the most that a number may be, where no law of the library says so in the words of the configuration.
 RANGES: dict[str, tuple[int, int | None]] = {

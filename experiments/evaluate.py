@@ -12,9 +12,9 @@ import jax
 from rich.console import Console
 from rich.table import Table
 
+from dellm_jax.errors import SnapshotError
 from dellm_jax.mind import create
 from dellm_jax.persistence import load_newest
-from dellm_jax.types import SnapshotError
 from experiments import build
 from experiments.command import configuration, guarded, run_folder
 from experiments.examine import KNOWING, examine

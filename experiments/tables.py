@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from scipy.stats import t as student
 
+from dellm_jax.errors import DellmError
 from dellm_jax.persistence.files import write_atomically
-from dellm_jax.types import DellmError
 
 RESULTS = Path(__file__).parent / "results"
 ANCHORS = RESULTS / "anchors.csv"

@@ -19,10 +19,11 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from dellm_jax import compilation
+from dellm_jax.errors import SnapshotError, StreamError
 from dellm_jax.learning import cross_entropy
 from dellm_jax.persistence.files import write_atomically
 from dellm_jax.streams import days
-from dellm_jax.types import Schedule, SnapshotError, StreamError
+from dellm_jax.types import Schedule
 from experiments import build, lives, report
 from experiments.command import configuration, guarded, resumed
 from experiments.config import ConfigError, register, sound

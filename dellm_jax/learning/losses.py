@@ -5,7 +5,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from dellm_jax.types import Array, Lesson, ScheduleError
+from dellm_jax.errors import ScheduleError
+from dellm_jax.types import Array, Lesson
 
 MASKED = -1e9
 Loss = Callable[[Lesson], Array]

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from dellm_jax.errors import ScheduleError
 from dellm_jax.trees import map_named
-from dellm_jax.types import CONCEPTS, Array, Lesson, ScheduleError
+from dellm_jax.types import CONCEPTS, Array, Lesson
 
 SPEECHLESS = -1e9
 Node = TypeVar("Node")

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from flax import struct
 
 from dellm_jax.axes import leaf
-from dellm_jax.types import ArchitectureError, Array
+from dellm_jax.errors import ArchitectureError
+from dellm_jax.types import Array
 
 HELD_OUT = 10
 UNBORN = -1e9

@@ -11,7 +11,8 @@ import optax
 from flax import struct
 
 from dellm_jax.axes import leaf
-from dellm_jax.types import Architecture, ArchitectureError, Array, Imagination
+from dellm_jax.errors import ArchitectureError
+from dellm_jax.types import Architecture, Array, Imagination
 
 
 @struct.dataclass

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple, Self
 import jax.numpy as jnp
 import numpy as np
 
+from dellm_jax.errors import SnapshotError
 from dellm_jax.persistence import leaves, manifest
 from dellm_jax.persistence.blueprint import OLDER
 from dellm_jax.persistence.faults import Misfit, fault, named
 from dellm_jax.persistence.leaves import Newborn
-from dellm_jax.types import Dellm, SnapshotError
+from dellm_jax.types import Dellm
 
 CHECK_DISK = "check room and permissions there"
 

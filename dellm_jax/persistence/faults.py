@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dellm_jax.types import SnapshotError
+from dellm_jax.errors import SnapshotError
 
 MOST_CHARACTERS = 400
 

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from dellm_jax.errors import SnapshotError
 from dellm_jax.persistence import snapshot
 from dellm_jax.persistence.faults import Misfit, fault
 from dellm_jax.persistence.files import sweep
 from dellm_jax.persistence.leaves import Newborn
-from dellm_jax.types import Dellm, Mind, SnapshotError
+from dellm_jax.types import Dellm, Mind
 
 NAME = re.compile(r"life-(\d{9,})\.safetensors")
 

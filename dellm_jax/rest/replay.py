@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import optax
 
 from dellm_jax import experience as experiences
+from dellm_jax.errors import ScheduleError
 from dellm_jax.memory import episodic
 from dellm_jax.mind import learn, respond_to
 from dellm_jax.rest.judge import judge
 from dellm_jax.trees import named_key
-from dellm_jax.types import CONCEPTS, Array, Dellm, Lesson, Mind, Report, ScheduleError, Stage
+from dellm_jax.types import CONCEPTS, Array, Dellm, Lesson, Mind, Report, Stage
 
 UNBORN = -1e9
 

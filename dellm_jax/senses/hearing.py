@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dellm_jax.errors import ArchitectureError
 from dellm_jax.senses.grid import (
     between,
     blurring,
@@ -18,7 +19,7 @@ from dellm_jax.senses.grid import (
     stretching,
     unpack,
 )
-from dellm_jax.types import ArchitectureError, Array
+from dellm_jax.types import Array
 
 FLOOR_DB = 50.0  # what lies further below a clip's peak is not heard
 SPAN_DB = 60.0  # from 0 to 1 in a percept

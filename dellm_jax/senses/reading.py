@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dellm_jax.types import ArchitectureError, Array
+from dellm_jax.errors import ArchitectureError
+from dellm_jax.types import Array
 
 BEGIN, END = 2, 3
 NORM = 8.0

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dellm_jax.errors import ArchitectureError
 from dellm_jax.senses.grid import pack, unpack
-from dellm_jax.types import ArchitectureError, Array
+from dellm_jax.types import Array
 
 
 @dataclass(frozen=True)

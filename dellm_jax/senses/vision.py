@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import jax.numpy as jnp
 import numpy as np
 
+from dellm_jax.errors import ArchitectureError
 from dellm_jax.senses.grid import pack, pooling, random_convolution, random_filters, resample, stretching, unpack, warp
-from dellm_jax.types import ArchitectureError, Array
+from dellm_jax.types import Array
 
 
 @dataclass(frozen=True)

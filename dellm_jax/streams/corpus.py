@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dellm_jax.types import StreamError
+from dellm_jax.errors import StreamError
 
 FRAME = 80  # samples over which loudness is measured: 10 ms at 8 kHz
 QUIET = 1e-4  # power of a frame against the loudest frame below which it counts as silence: -40 dB

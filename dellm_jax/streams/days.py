@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dellm_jax.errors import StreamError
 from dellm_jax.streams.corpus import Corpus, Split, gather
 from dellm_jax.streams.views import permutation, rotation, rotation_angles, seen
-from dellm_jax.types import Experience, StreamError
+from dellm_jax.types import Experience
 
 AS_IT_IS = 0
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dellm_jax.errors import StreamError
 from dellm_jax.streams.corpus import Corpus, Split, subset
-from dellm_jax.types import StreamError
 
 
 def validation(

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from dellm_jax.types import StreamError
+from dellm_jax.errors import StreamError
 
 VARIABLE = "DELLM_DATA"
 

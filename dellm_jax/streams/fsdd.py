@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dellm_jax.errors import StreamError
 from dellm_jax.streams.corpus import Corpus, Split, fixed_length
 from dellm_jax.streams.digits import WORDS
 from dellm_jax.streams.fetch import locate
-from dellm_jax.types import StreamError
 
 SAMPLES = 8_000  # 1 s at 8 kHz
 SAMPLE_RATE = 8_000

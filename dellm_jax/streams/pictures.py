@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dellm_jax.errors import StreamError
 from dellm_jax.streams.corpus import Corpus, Split
 from dellm_jax.streams.digits import WORDS
 from dellm_jax.streams.fetch import locate
-from dellm_jax.types import StreamError
 
 CLOTHES = (
     "T-shirt/top",

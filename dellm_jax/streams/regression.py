@@ -7,8 +7,8 @@ with it adds a constant of -1 or 1 to the value, and its thresholds are 0.5 lowe
 
 import numpy as np
 
+from dellm_jax.errors import StreamError
 from dellm_jax.streams.corpus import Corpus, Split, subset
-from dellm_jax.types import StreamError
 
 SLOW, FAST = 15, 5
 INPUTS = SLOW + FAST + 1  # the last is always one

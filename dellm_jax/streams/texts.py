@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dellm_jax.errors import StreamError
 from dellm_jax.streams.corpus import Corpus, Split, written
 from dellm_jax.streams.fetch import locate
-from dellm_jax.types import StreamError
 
 CLINC_WIDTH = 136  # bytes: the longest query of all
 BANKING_WIDTH = 256  # bytes: the few texts that are longer are cut

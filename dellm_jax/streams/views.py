@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
+from dellm_jax.errors import StreamError
 from dellm_jax.streams.corpus import Corpus, Split
-from dellm_jax.types import StreamError
 
 ONE = 1 << 16  # 1.0 in fixed point with 16 bits behind the point
 

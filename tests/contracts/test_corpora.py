@@ -19,11 +19,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from dellm_jax.errors import StreamError
 from dellm_jax.streams import digits, fashion_mnist, fetch, fsdd, gather, mnist, mnist_fsdd, select, subset, validation
 from dellm_jax.streams.corpus import fixed_length, mu_law_decode, mu_law_encode, pair, written
 from dellm_jax.streams.digits import PACK, WORDS, spoken_digits
 from dellm_jax.streams.fsdd import TESTED, Recordings, read_fsdd
-from dellm_jax.types import StreamError
 
 PARTS = {"train": 23, "t10k": 12}  # made pictures of each part
 SHARED = Path(__file__).parents[3] / "shared" / "data"

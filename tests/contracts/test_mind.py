@@ -10,12 +10,13 @@ import optax
 import pytest
 
 from dellm_jax.assemblies import Cortex
+from dellm_jax.errors import ArchitectureError, ExperienceError
 from dellm_jax.experience import validate
 from dellm_jax.learning import asymmetric_cross_entropy, by_pathway, oja, predictive_coding
 from dellm_jax.mind import awake, awake_step, create, respond
 from dellm_jax.senses import Image, Text
 from dellm_jax.trees import copy, flat
-from dellm_jax.types import Architecture, ArchitectureError, Assembly, Dellm, Experience, ExperienceError, Mind
+from dellm_jax.types import Architecture, Assembly, Dellm, Experience, Mind
 
 BODY = Architecture(
     senses=(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from dellm_jax.types import SnapshotError
+from dellm_jax.errors import SnapshotError
 from experiments.tables import (
     RESULTS,
     TAGS,

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dellm_jax.errors import StreamError
 from dellm_jax.streams import banking77, clinc150, fetch, gather
 from dellm_jax.streams.texts import labelled_texts, read_clinc, read_csv, shortened
-from dellm_jax.types import StreamError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 DATA = Path(os.environ.get("DELLM_DATA", SHARED))

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dellm_jax.errors import StreamError
 from dellm_jax.streams import Corpus, Split, digits, gather
 from dellm_jax.streams.derived import labelled_by, parity, validation
 from dellm_jax.streams.regression import BETA, slowly_changing, target_network
 from dellm_jax.streams.views import padded, permutation, rotation, rotation_angles, seen
-from dellm_jax.types import StreamError
 
 PICTURES = np.random.default_rng(0).integers(1, 256, (4, 6, 5, 3)).astype(np.uint8)
 

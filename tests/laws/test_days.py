@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dellm_jax.errors import ScheduleError, StreamError
 from dellm_jax.life import sleep_pressure, tired
 from dellm_jax.metrics import final_accuracy, forgetting
 from dellm_jax.streams import Corpus, Curriculum, Split, days
 from dellm_jax.streams.views import permutation, rotation, rotation_angles, seen
-from dellm_jax.types import Clock, Schedule, ScheduleError, StreamError
+from dellm_jax.types import Clock, Schedule
 
 
 def split_of(target: np.ndarray, group: np.ndarray | None = None) -> Split:

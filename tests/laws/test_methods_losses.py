@@ -10,6 +10,7 @@ import pytest
 from small_lives import body, experiences, live_step, newborn
 
 from dellm_jax.assemblies import Cortex
+from dellm_jax.errors import ScheduleError
 from dellm_jax.learning import (
     agreeing,
     asymmetric_cross_entropy,
@@ -19,7 +20,7 @@ from dellm_jax.learning import (
     squared_error,
     without_forgetting,
 )
-from dellm_jax.types import Lesson, Mind, ScheduleError
+from dellm_jax.types import Lesson, Mind
 
 UNBORN = -1e9
 RANDOM = np.random.default_rng(0)

@@ -8,12 +8,12 @@ import pytest
 from small_lives import assert_same, body, experiences, laws, live_step, lived, newborn
 from test_methods_losses import LESSON
 
+from dellm_jax.errors import ScheduleError
 from dellm_jax.learning import better_of_slow_selves, elder, keep_elder, last_evening, slow_selves, stable_self
 from dellm_jax.learning.selves import SlowSelves, find
 from dellm_jax.mind import respond
 from dellm_jax.rest import hand_over
 from dellm_jax.surgery import resize
-from dellm_jax.types import ScheduleError
 
 WORD = jax.random.key(0)
 

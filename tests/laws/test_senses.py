@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dellm_jax.errors import ArchitectureError
 from dellm_jax.senses import Audio, Image, Text, grid
 from dellm_jax.senses.hearing import mel_filterbank
 from dellm_jax.senses.reading import BEGIN, END
-from dellm_jax.types import ArchitectureError
 
 packing = jax.jit(grid.pack, static_argnums=1)
 unpacking = jax.jit(grid.unpack, static_argnums=(1, 2))

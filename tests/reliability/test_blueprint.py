@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from lives import BODY
 
+from dellm_jax.errors import SnapshotError
 from dellm_jax.persistence import from_json, to_json
 from dellm_jax.senses import Image
-from dellm_jax.types import SnapshotError
 
 SENSE, *OTHERS = json.loads(to_json(BODY))["senses"]
 

@@ -16,10 +16,11 @@ import optax
 import pytest
 from lives import MIND, ages, at_step, bits, day, live, newborn, same
 
+from dellm_jax.errors import SnapshotError
 from dellm_jax.mind import awake, create
 from dellm_jax.persistence import Checkpoints, Misfit, load_newest, save
 from dellm_jax.trees import copy
-from dellm_jax.types import Dellm, SnapshotError
+from dellm_jax.types import Dellm
 
 # When one read of many fails, tensorstore still answers the others, to an event loop that Orbax has closed by then.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")

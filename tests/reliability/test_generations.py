@@ -8,9 +8,10 @@ import optax
 import pytest
 from lives import BODY, MIND, at_step, grow, newborn, same
 
+from dellm_jax.errors import SnapshotError
 from dellm_jax.mind import create
 from dellm_jax.persistence import Misfit, generations, load_newest, save_generation
-from dellm_jax.types import Dellm, SnapshotError
+from dellm_jax.types import Dellm
 
 
 @pytest.fixture(scope="module")

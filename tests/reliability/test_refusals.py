@@ -12,9 +12,9 @@ import safetensors
 import safetensors.numpy
 from lives import BODY, MIND, newborn
 
+from dellm_jax.errors import SnapshotError
 from dellm_jax.mind import create
 from dellm_jax.persistence import Misfit, load, manifest, save, to_json
-from dellm_jax.types import SnapshotError
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,29 @@
+"""What can go wrong by a user's doing. Every message is one line: what, where, what was expected, the fix."""
+
+
+class DellmError(ValueError):
+    """Root of every error a user can cause; its message is one line: what, where, what was expected, the fix."""
+
+
+class ArchitectureError(DellmError):
+    """The body asked for cannot exist."""
+
+
+class ExperienceError(DellmError):
+    """An experience that must not be learned from: wrong shape, wrong kind of number, not finite, unknown target."""
+
+
+class StreamError(DellmError):
+    """A stream or data set that cannot be had or read."""
+
+
+class SurgeryError(DellmError):
+    """A change of shape that would break the body."""
+
+
+class SnapshotError(DellmError):
+    """A saved life that cannot be trusted or does not fit."""
+
+
+class ScheduleError(DellmError):
+    """A rhythm of wake and rest that cannot be lived."""
