@@ -199,7 +199,7 @@ class Lesson:
 
     `nights` lived so far (scalar); `taught` [B, C]: logits of whoever teaches (an older self, or what was answered when
     an episode was lived), or None; `value` [B]: how much, where concepts are quantities, or None; `belief` [B, C]: the
-    log-probabilities that semantic memory gives, in nights that it teaches.
+    log-probabilities that the whole gave in the evening, in nights in which it teaches.
     """
 
     logits: Array

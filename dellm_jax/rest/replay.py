@@ -13,9 +13,7 @@ from dellm_jax.memory import episodic
 from dellm_jax.mind import learn, respond_to
 from dellm_jax.rest.judge import judge
 from dellm_jax.trees import named_key
-from dellm_jax.types import CONCEPTS, Array, Dellm, Lesson, Mind, Report, Stage
-
-UNBORN = -1e9
+from dellm_jax.types import Array, Dellm, Lesson, Mind, Report, Stage
 
 
 def replay(
@@ -25,7 +23,8 @@ def replay(
 
     After every `chunk` steps the held-out episodes judge; the chunk with the least loss is kept, which may be none.
     Known invariances are used: every episode is seen a little differently each time. With `taught` > 0 the cortex also
-    learns what semantic memory believes of what it sees: loss + taught H(belief, softmax(logits)).
+    learns what the whole self of the evening, semantic memory included, believes of what it sees:
+    loss + taught H(belief, softmax(logits)).
     Source: knowledge distillation (Hinton et al., 2015), from the fast system to the slow (McClelland et al., 1995).
     """
     if min(steps, batch, chunk) < 1:
@@ -50,15 +49,6 @@ def replay(
         return state.replace(params=best), report | {"held_out_loss_after": best_loss, "loss": last}
 
     return stage
-
-
-def believed(mind: Mind, state: Dellm, percepts: experiences.Percepts) -> Array:
-    """log p(concept) [B, C] by semantic memory alone, each sense trusted as far as it has earned."""
-    by = respond_to(mind, state, percepts).by
-    trust = state.hyper["trust"]
-    born = state.homeostasis[CONCEPTS]["active"] > 0
-    pooled = sum(trust[expert] * jnp.where(born, log_p, 0.0) for expert, log_p in by.items() if expert != "cortex")
-    return jax.nn.log_softmax(jnp.where(born, pooled, UNBORN))
 
 
 def _night_laws(taught: float, mind: Mind) -> Mind:
@@ -104,7 +94,7 @@ def _rehearse(
             jnp.zeros((batch,)),
             state.clock.nights.astype(jnp.float32),
             recalled.answers,
-            belief=believed(mind, state, whole) if taught else None,
+            belief=respond_to(mind, state, whole).log_probability if taught else None,
         )
         params, learner, loss, _ = learn(
             mind,
