@@ -63,7 +63,12 @@ def _check_appended(state: Dellm, index: np.ndarray) -> None:
             f"axis {CONCEPTS!r} can only be appended to, because memories are filed under their numbers: "
             f"keep 0 to {size - 1} in order, then -1 for each new one"
         )
-    if index.size > room:
+    if state.architecture.answers and index.size > size:
+        raise SurgeryError(
+            f"axis {CONCEPTS!r}: episodes that keep their answers have no room for more than {size} concepts; "
+            "give the life enough concepts at birth"
+        )
+    if 0 < room < index.size:
         raise SurgeryError(
             f"axis {CONCEPTS!r}: {index.size} concepts do not fit the {room} episodes that memory holds; "
             f"raise architecture.episodic_bytes"
