@@ -257,6 +257,48 @@ def test_an_empty_memory_recalls_nothing():
     assert not np.asarray(held_out(memory, 100).weight).any()
 
 
+def test_answers_come_back_within_an_eighth():
+    """A logit from -31.75 to 31.75 is kept in a byte to 1/8; beyond it is clipped, and what was unborn stays unborn."""
+    logits = np.random.default_rng(0).uniform(-31.75, 31.75, (4, 5)).astype(np.float32)
+    logits[0, :4], logits[:, 4] = [-100, 40, 0, -31.75], -1e9
+    memory = episodic.empty({"image": 3}, 8 * 60, 5, answers=True)
+    assert memory.answers.dtype == jnp.uint8 and memory.answers.shape == (60, 5), "three bytes of code and five answers"
+    target = jnp.arange(4)
+    memory = write(memory, code_of(target, target), 0 * target, target, target >= 0, jax.random.key(0), logits)
+    recalled = recall(memory, jax.random.key(1), 100, False)
+    expected = np.clip(logits, -31.75, 31.75)[np.asarray(recalled.target)]
+    assert (np.asarray(recalled.weight) == 1).all() and set(recalled.target.tolist()) == {0, 1, 2, 3}
+    assert np.abs(recalled.answers[:, :4] - expected[:, :4]).max() <= 1 / 8
+    assert (np.asarray(recalled.answers)[:, 4] == -1e9).all()
+    assert recall(memory_of(60, 5), jax.random.key(1), 9000, False).answers is None
+
+
+def test_answers_follow_their_episode():
+    """However often quotas shrink and slots are overwritten, an episode keeps the logits that it was answered with."""
+    memory = episodic.empty({"image": 3}, 8 * 60, 5, answers=True)
+    random = np.random.default_rng(1)
+    for turn in range(40):  # a new concept every eight turns
+        concept = random.integers(0, 1 + turn // 8, 4)
+        item = 4 * turn + np.arange(4)
+        logits = np.stack([item // 16, item % 16, -concept, concept, 0 * item], 1).astype(np.float32)
+        key = jax.random.key(turn)
+        memory = write(memory, code_of(concept, item), 0 * concept, concept, concept >= 0, key, logits)
+    assert episodic.stored(memory).tolist() == [12, 12, 12, 12, 9], "runs that shrank, and one that is part full"
+    recalled = recall(memory, jax.random.key(1), 100, False)
+    item, answers = item_of(recalled.codes["image"]), np.asarray(recalled.answers)
+    np.testing.assert_array_equal(16 * answers[:, 0] + answers[:, 1], item)
+    np.testing.assert_array_equal(answers[:, 3], recalled.target)
+    np.testing.assert_array_equal(answers[:, 2], -recalled.target)
+
+
+def test_a_budget_of_nothing_keeps_nothing():
+    """Without bytes there are no episodes; what is written leaves no trace."""
+    memory = episodic.empty({"image": 3}, 0, 5)
+    assert episodic.capacity(memory) == 0 and not memory.codes["image"].size
+    target = jnp.arange(4)
+    assert write(memory, code_of(target, target), 0 * target, target, target >= 0, jax.random.key(0)).seen.sum() == 0
+
+
 def test_presence_bits_come_back():
     """Bit i of `present` says whether sense i was there; what was absent decodes to zero with presence 0."""
     body = Architecture(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dellm_jax.errors import ArchitectureError
-from dellm_jax.senses import Audio, Image, Text, grid
+from dellm_jax.senses import Audio, FourierImage, Image, Signal, Text, grid
 from dellm_jax.senses.hearing import mel_filterbank
 from dellm_jax.senses.reading import BEGIN, END
 
@@ -70,11 +70,20 @@ def test_a_small_code_remembers_area_means():
     np.testing.assert_allclose(sense.decode(sense.encode(grey)), 85 / 255, atol=1e-6)
 
 
+def anything(sense, many: int) -> np.ndarray:
+    """Raw arrays of a sense over the full range of what it may be given, and for numbers somewhat beyond."""
+    generator = np.random.default_rng(0)
+    if isinstance(sense, Signal):
+        beyond = 0.2 * (sense.high - sense.low)
+        return generator.uniform(sense.low - beyond, sense.high + beyond, (many, sense.size)).astype(sense.raw_dtype)
+    info = np.iinfo(sense.raw_dtype)
+    return generator.integers(info.min, info.max, (many, *sense.raw_shape), sense.raw_dtype, endpoint=True)
+
+
 @pytest.mark.parametrize("sense", [Image(5, 5, 2), Audio(samples=900, mels=7), Text(width=6)], ids=lambda s: s.name)
 def test_the_sharpest_code_loses_nothing(sense):
     """decode(encode(raw)) of `sharpest()` is perceive(raw) to half of one of 256 levels, in the same percept."""
-    sharp, info = sense.sharpest(), np.iinfo(sense.raw_dtype)
-    raw = np.random.default_rng(0).integers(info.min, info.max, (2, *sense.raw_shape), sense.raw_dtype)
+    sharp, raw = sense.sharpest(), anything(sense, 2)
     assert (sharp.name, sharp.inputs) == (sense.name, sense.inputs)
     np.testing.assert_allclose(sharp.decode(sharp.encode(raw)), sense.perceive(raw), atol=0.5 / 255 + 1e-6)
 
@@ -443,6 +452,35 @@ def test_expanded_likeness_is_the_arc_cosine_kernel():
     np.testing.assert_allclose(features @ features.T / 8192, kernel, atol=0.04)
 
 
+# feeling
+
+
+def test_numbers_are_felt_within_their_bounds():
+    """What lies within is perceived as it is, and remembered to half a step of (high - low) / (2^bits - 1)."""
+    for bits in (1, 2, 4, 8):
+        sense = Signal(9, -3.0, 2.0, code_bits=bits)
+        raw = anything(sense, 4)
+        felt = np.clip(raw, -3, 2)
+        np.testing.assert_array_equal(sense.perceive(raw), felt)
+        code = sense.encode(raw)
+        assert code.shape == (4, -(-9 * bits // 8)) and code.dtype == jnp.uint8
+        np.testing.assert_allclose(sense.decode(code), felt, atol=0.5 * 5 / (2**bits - 1) + 1e-5)
+        np.testing.assert_array_equal(sense.augment(jax.random.key(0), felt), felt)
+    sharp = sense.sharpest()
+    assert sharp.code_bits == 8 and (sharp.size, sharp.low, sharp.high) == (9, -3.0, 2.0)
+
+
+def test_features_of_numbers_by_hand():
+    """relu(x W), then relu(-x W): one of the two is 0, their difference is x W."""
+    sense = Signal(3, -1.0, 1.0, filters=4)
+    filters, x = sense.draw_filters(jax.random.key(0)), np.float32([[0.5, -1, 0.25]])
+    up, down = np.split(np.asarray(sense.expand(filters, x)), 2, axis=1)
+    assert (up >= 0).all() and (down >= 0).all() and not (up * down).any()
+    np.testing.assert_allclose(up - down, x @ np.asarray(filters)[0, 0], rtol=1e-5)
+    wide = np.asarray(Signal(400, filters=500).draw_filters(jax.random.key(1)))
+    assert wide.var() == pytest.approx(1 / 400, rel=0.02)
+
+
 # every sense
 
 SENSES = [
@@ -451,6 +489,8 @@ SENSES = [
     Audio(samples=700, mels=9, code_frames=2, code_mels=5, code_bits=4, filters=3, cells=2),
     Text(width=5, buckets=24),
     Text(width=5, buckets=32, words=2, expansion=40),
+    Signal(7, -3.0, 2.0, code_bits=4, filters=5),
+    FourierImage(5, 4, 2, code_side=4, filters=6),
 ]
 
 
@@ -458,11 +498,9 @@ SENSES = [
 def test_every_sense_gives_what_it_declares(sense):
     """perceive, encode, decode, augment and expand have the declared sizes, are finite, and codes are stable.
 
-    Frozen features are non-negative; filters have zero mean and unit norm, where they are not signs of a rotation.
+    Frozen features are non-negative but for cosines; filters of convolutions have zero mean and unit norm.
     """
-    generator, key = np.random.default_rng(0), jax.random.key(0)
-    info = np.iinfo(sense.raw_dtype)
-    raw = generator.integers(info.min, info.max, (3, *sense.raw_shape), sense.raw_dtype, endpoint=True)
+    key, raw = jax.random.key(0), anything(sense, 3)
     filters = sense.draw_filters(key)
 
     @jax.jit
@@ -474,11 +512,12 @@ def test_every_sense_gives_what_it_declares(sense):
     percept, code, decoded, augmented, features = whole(raw)
     assert code.shape == (3, sense.code_bytes) and code.dtype == jnp.uint8
     assert percept.shape == decoded.shape == augmented.shape == (3, sense.inputs)
-    assert features.shape == (3, sense.features) and float(features.min()) >= 0
+    assert features.shape == (3, sense.features)
+    assert float(features.min()) >= 0 or isinstance(sense, FourierImage)
     for out in (percept, decoded, augmented, features):
         assert out.dtype == jnp.float32 and bool(jnp.isfinite(out).all())
     assert len({leaf.tobytes() for leaf in np.asarray(features)}) == 3, "different experiences have different features"
-    if filters.size and sense.name != "text":
+    if filters.size and not isinstance(sense, Signal | FourierImage | Text):
         np.testing.assert_allclose(filters.mean((0, 1, 2)), 0, atol=1e-6)
         np.testing.assert_allclose((filters**2).sum((0, 1, 2)), 1, atol=1e-5)
 
@@ -513,12 +552,15 @@ IMPOSSIBLE = [
     (Text, {"words": -1}),
     (Text, {"expansion": -1}),
     (Text, {"expansion": 64, "buckets": 500}),
+    *((Text, {field: 0}) for field in ("width", "buckets", "longest")),
+    *((Signal, {"size": 3} | wrong) for wrong in ({"filters": 0}, {"code_bits": 3}, {"low": 1.0})),
+    (Signal, {"size": 0}),
 ]
 
 
 @pytest.mark.parametrize(("kind", "sizes"), IMPOSSIBLE, ids=str)
 def test_impossible_sizes_are_refused(kind, sizes):
     """A sense that cannot be is refused when it is described, in one line that names it and the field."""
-    with pytest.raises(ArchitectureError, match=f"sense 'odd'.*{next(iter(sizes))}") as caught:
+    with pytest.raises(ArchitectureError, match=f"sense 'odd'.*{list(sizes)[-1]}") as caught:
         kind(name="odd", **sizes)
     assert "\n" not in str(caught.value)
