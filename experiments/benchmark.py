@@ -3,12 +3,13 @@
 python -m experiments.benchmark suite=split_mnist_online
 python -m experiments.benchmark suite=split_mnist_online methods=er,dellm seeds=0,1 jobs=2
 A suite is a file of conf/suite. What is done is kept under outputs/benchmark and not done again; a cell whose
-configuration changed, or that failed, is. Tables go to experiments/results (or `results=`<folder>).
+configuration changed, or that failed, is. Tables are of all of the suite that is done, so that runs of its parts add
+up. They go to experiments/results (or `results=`<folder>); tables there that have more seeds stay, and the new ones are
+called <suite>.partial.
 """
 
 import json
 import os
-import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from typing import Any
 import pooch
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
@@ -35,11 +36,12 @@ from experiments.cells import cells
 from experiments.command import guarded, one_line
 from experiments.config import ConfigError, register, sound
 from experiments.log import Record
+from experiments.origin import ROOT, commit, machine
 
-ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 SWITCHES = ("suite", "methods", "streams", "seeds", "jobs", "results", "work")
 CELLS_A_WORKER = 12
+LACKING = 3  # how many rows that a table lacks are named
 ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
@@ -78,17 +80,29 @@ def planned(plan: dict[str, Any], methods: list[str], streams: list[str], seeds:
                     yield Cell(stream, method, seed, overrides, where.get("told", ""))
 
 
+def composed(cell: Cell) -> DictConfig:
+    """The configuration of a cell. Raises what `guarded` tells in one line."""
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return sound(compose("config", list(cell.overrides)))
+
+
+def done_before(config: DictConfig, folder: Path) -> list[dict[str, Any]] | None:
+    """What came of a cell that was lived with this very configuration."""
+    done, told = folder / "cells.json", folder / "config.yaml"
+    if done.exists() and told.exists() and told.read_text() == OmegaConf.to_yaml(config):
+        return json.loads(done.read_text())
+    return None
+
+
 def live_cell(cell: Cell, work: Path) -> list[dict[str, Any]]:
     """Live one cell, or read what came of it. What fails is told in the cell; the rest of the table goes on."""
     folder = cell.folder(work)
     try:
-        register()
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            config = sound(compose("config", list(cell.overrides)))
-        text = OmegaConf.to_yaml(config)
+        config = composed(cell)
+        if (kept := done_before(config, folder)) is not None:
+            return kept
         done, told = folder / "cells.json", folder / "config.yaml"
-        if done.exists() and told.exists() and told.read_text() == text:
-            return json.loads(done.read_text())
         folder.mkdir(parents=True, exist_ok=True)
         for stale in (done, folder / "lived.json", folder / "metrics.jsonl"):
             stale.unlink(missing_ok=True)
@@ -97,7 +111,7 @@ def live_cell(cell: Cell, work: Path) -> list[dict[str, Any]]:
         lives.check(plan)
         lived = lives.run(plan, cell.seed, folder, Record(folder, Console(file=StringIO())))
         found = cells(cell.stream, cell.method, cell.seed, plan, lived, cell.told)
-        write_atomically(told, text.encode())
+        write_atomically(told, OmegaConf.to_yaml(config).encode())
         write_atomically(done, json.dumps(found).encode())
         return found
     except Exception as error:  # a table of many hours must not end with one of its rows
@@ -107,7 +121,7 @@ def live_cell(cell: Cell, work: Path) -> list[dict[str, Any]]:
 
 
 def run(name: str, options: dict[str, str], console: Console) -> list[dict[str, Any]]:
-    """Live what is not lived yet, print the tables, write them. Returns every cell."""
+    """Live what is asked for and not lived yet, tabulate all there is of the suite. Returns the cells asked for."""
     plan = suite(name)
     listed = {key: options[key].split(",") if options.get(key) else [] for key in ("methods", "streams", "seeds")}
     for key in ("methods", "streams"):
@@ -117,13 +131,13 @@ def run(name: str, options: dict[str, str], console: Console) -> list[dict[str, 
     seeds, jobs = [_whole("seeds", seed, 0) for seed in listed["seeds"]], _whole("jobs", options.get("jobs", "1"), 1)
     work = Path(options.get("work", "outputs/benchmark")) / name
     todo = list(planned(plan, listed["methods"], listed["streams"], seeds))
-    found: list[dict[str, Any]] = []
+    found: dict[Cell, list[dict[str, Any]]] = {}
     for cell, came in _lived(todo, work, jobs):
-        found += came
+        found[cell] = came
         console.print(_line(cell, came[0]), markup=False, highlight=False, soft_wrap=True)
     results = Path(options.get("results", tables.RESULTS))
-    _write(name, plan, found, results, console)
-    return found
+    _write(name, plan, list(_all_there_is(plan, found, work)), results, console)
+    return [one for came in found.values() for one in came]
 
 
 def _whole(switch: str, text: str, least: int) -> int:
@@ -152,36 +166,38 @@ def _line(cell: Cell, first: dict[str, Any]) -> str:
     return f"{what}  " + "  ".join(f"{key} {value:.4f}" for key, value in shown.items()) + f"  {first['seconds']:.0f} s"
 
 
-def _write(name: str, plan: dict[str, Any], found: list[dict[str, Any]], results: Path, console: Console) -> None:
-    """CSV, Markdown, LaTeX and PNG of a suite."""
-    rows = tables.rows(found, commit(), date.today().isoformat())
-    anchors, metric = tables.read_anchors(), plan.get("metric", "accuracy")
-    results.mkdir(parents=True, exist_ok=True)
-    tables.write_csv(results / f"{name}.csv", rows)
-    told = tables.markdown(rows, anchors, metric)
+def _all_there_is(
+    plan: dict[str, Any], found: dict[Cell, list[dict[str, Any]]], work: Path
+) -> Iterator[dict[str, Any]]:
+    """What was found now, and what earlier runs left of the suite as it is configured at present, of any seed."""
+    kept = {int(folder.name) for folder in work.glob("*/*/*") if folder.name.isdecimal()}
+    for cell in planned(plan, [], [], sorted(kept | {cell.seed for cell in found})):
+        if cell in found:
+            yield from found[cell]
+        elif (cell.folder(work) / "cells.json").exists():
+            try:
+                yield from done_before(composed(cell), cell.folder(work)) or ()
+            except (DellmError, HydraException, OmegaConfBaseException, OSError, ValueError):
+                continue  # it could not be lived as it is configured now, or what it left cannot be read
+
+
+def _write(name: str, plan: dict[str, Any], every: list[dict[str, Any]], results: Path, console: Console) -> None:
+    """Print the tables of a suite and write them; if those that are there have more seeds, beside them."""
+    rows = tables.rows(every, commit(), date.today().isoformat())
+    metric, here, compared = plan.get("metric", "accuracy"), machine(), ""
     if "against" in plan:
-        beside = {cell["stream"] for cell in found if cell["method"] == plan["against"]}
-        pairs = [cell for cell in found if cell["stream"] in beside]
-        told += "\n" + tables.ablation_markdown(pairs, plan["against"], metric)
-    write_atomically(results / f"{name}.md", told.encode())
-    write_atomically(results / f"{name}.tex", tables.latex(rows, anchors, metric).encode())
-    if any(row.metric == metric for row in rows):
-        tables.figure(rows, anchors, results / f"{name}.png", metric)
-    console.print(tables.markdown(rows, [], metric), markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        f"beside the published numbers: {results / name}.md, .tex, .csv, .png", highlight=False, soft_wrap=True
-    )
-
-
-def commit() -> str:
-    """The commit of the code, marked when the code was changed since."""
-    try:
-        told = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return told.stdout.strip()
+        beside = {cell["stream"] for cell in every if cell["method"] == plan["against"]}
+        pairs = [cell for cell in every if cell["stream"] in beside]
+        compared = "\n" + tables.ablation_markdown(pairs, plan["against"], metric)
+    names = {(stream, cell.method) for cell in planned(plan, [], [], []) for stream in (cell.stream, cell.told)}
+    owned = lambda row: (row.stream, row.method.split(", ")[0]) in names  # noqa: E731
+    stem, lacking = tables.write(results, name, rows, metric, here, compared, owned)
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    say(tables.markdown(rows, [], metric, here) + compared)
+    if lacking:
+        shown = lacking[:LACKING] + [f"{len(lacking) - LACKING} more"] * (len(lacking) > LACKING)
+        say(f"{results / name}.csv has more than is done here, so it stays as it is: {'; '.join(shown)}")
+    say(f"beside the published numbers: {stem}.md, .tex, .csv, .png")
 
 
 def main() -> None:

@@ -155,6 +155,7 @@ def test_the_tables_are_written(place: Place) -> None:
     text = written[".md"].decode()
     assert text in place.said
     assert "### few: accuracy (percent)" in text and "### few_told: accuracy (percent)" in text
+    assert f" at commit {benchmark.commit()} with {benchmark.machine()}.\n" in text
     assert "minus er" in text and "dellm, semantic memory alone" in text
     assert b"\\begin{longtable}" in written[".tex"] and written[".png"].startswith(b"\x89PNG")
 
@@ -198,6 +199,35 @@ def test_a_part_of_a_suite_can_be_run_alone(place: Place, tmp_path: Path, alive:
     assert {cell["seed"] for cell in found} == {1} and "minus er" not in said
     first = {cell["method"]: cell["metrics"] for cell in place.first if "metrics" in cell and cell["stream"] == "few"}
     assert found[0]["metrics"] != first["naive"], "another seed is another life"
+
+
+def test_parts_add_up_and_never_replace_a_fuller_table(place: Place, tmp_path: Path, alive: list[str]) -> None:
+    """A part is tabulated with all that is done as configured now; where the table there has more, beside it."""
+    where = Place(tmp_path)
+    shutil.copytree(place.work, where.work)
+    shutil.copytree(place.results, where.results)
+    methods = {name: how for name, how in SMALL["methods"].items() if name in LIVED}
+    where.suite(SMALL | {"methods": methods})
+    found, said = where.run(methods="naive", seeds="1")
+    assert alive == ["naive"] and {(cell["method"], cell["seed"]) for cell in found} == {("naive", 1)}
+    assert "stays as it is" not in said and "minus er" in said
+    many = {(row.stream, row.method): row.n for row in read_csv(where.results / f"{NAME}.csv")}
+    names = {(cell["stream"], cell["method"]) for cell in place.first if "metrics" in cell}
+    assert many == {(stream, method): 2 if method == "naive" else 1 for stream, method in names}
+
+    before = {path: path.read_bytes() for path in where.results.iterdir()}
+    where.suite(SMALL | {"methods": methods | {"er": ["+method=er", "learning.rate=0.2"]}})
+    _, said = where.run(methods="naive", seeds="1")
+    assert f"{NAME}.csv has more than is done here, so it stays as it is: few, er: 0 of 1 seeds" in said
+    assert all(path.read_bytes() == content for path, content in before.items())
+    partial = {path.name for path in set(where.results.iterdir()) - set(before)}
+    assert partial == {f"{NAME}.partial.{kind}" for kind in ("csv", "md", "tex", "png")}
+    rows = read_csv(where.results / f"{NAME}.partial.csv")
+    assert {(row.stream, row.method): row.n for row in rows} == {k: n for k, n in many.items() if k[1] != "er"}
+
+    where.suite(SMALL | {"methods": methods})
+    where.run(methods="naive", seeds="1")
+    assert alive == ["naive"] and set(where.results.iterdir()) == set(before)
 
 
 def test_days_of_views_and_streams_without_exams_are_judged(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import ttest_rel
 
 from dellm_jax.errors import SnapshotError
+from experiments.origin import machine
 from experiments.tables import (
     RESULTS,
     TAGS,
@@ -15,6 +16,7 @@ from experiments.tables import (
     Row,
     TableError,
     ablation_markdown,
+    fewer,
     figure,
     latex,
     markdown,
@@ -22,6 +24,7 @@ from experiments.tables import (
     read_anchors,
     read_csv,
     rows,
+    write,
     write_csv,
 )
 
@@ -90,6 +93,16 @@ def test_one_seed_has_no_spread_and_an_absent_metric_does_not_count():
 def test_what_is_not_a_number_is_not_hidden():
     (row,) = rows(runs("a", (0.5, math.nan)))
     assert math.isnan(row.mean) and "nan" in markdown([row], []) and "**" not in markdown([row], [])
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_has_no_spread(bad):
+    cells = [*runs("a", (0.5, bad)), *runs("b", (bad,)), *runs("c", (0.5, 0.5))]
+    two, one, _ = rows(cells)
+    assert not math.isfinite(two.mean) and math.isnan(two.sd) and math.isnan(two.sem) and two.n == 2
+    assert not math.isfinite(one.mean) and (one.sd, one.sem, one.n) == (None, None, 1)
+    found = paired(cells, "a", "c")
+    assert not math.isfinite(found.difference) and math.isnan(found.low) and math.isnan(found.high) and found.n == 2
 
 
 def test_an_error_without_words_is_still_a_failure():
@@ -173,6 +186,44 @@ def test_a_csv_that_cannot_be_trusted_is_named(tmp_path):
         write_csv(tmp_path / "file" / "suite.csv", [])
 
 
+def test_a_table_takes_the_place_of_none_that_has_more(tmp_path):
+    """Of fewer seeds, methods or failures it is written beside, until it has as many."""
+    kept = {".csv", ".md", ".tex", ".png"}
+    path, lacking = write(tmp_path / "new", "suite", rows(CELLS), machine="Some CPU", more="below")
+    assert (path, lacking) == (tmp_path / "new" / "suite", [])
+    assert {file.name for file in path.parent.iterdir()} == {f"suite{kind}" for kind in kept}
+    text = (path.parent / "suite.md").read_text()
+    assert "with Some CPU." in text and text.endswith("\nbelow")
+    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+    for less, said in {
+        "seeds": ([one for one in CELLS if one["seed"] != 1], ["naive: 2 of 3 seeds", "ours: 2 of 3 seeds"]),
+        "methods": ([one for one in CELLS if one["method"] != "naive"], ["naive: 0 of 3 seeds"]),
+        "failures": (CELLS[:-1], ["ours: 3 of 4 seeds, failures among them"]),
+        "lives": ([lost("ours", 0), *CELLS[1:]], ["ours: 2 of 3 seeds"]),
+    }.values():
+        path, lacking = write(tmp_path / "new", "suite", rows(less))
+        assert path.name == "suite.partial" and lacking == [f"split_mnist_online, {line}" for line in said]
+        assert all(file.read_bytes() == content for file, content in before.items())
+        assert {file.name for file in set(path.parent.iterdir()) - set(before)} == {f"{path.name}{k}" for k in kept}
+    assert read_csv(path.parent / "suite.partial.csv") != read_csv(path.parent / "suite.csv")
+    path, lacking = write(tmp_path / "new", "suite", rows([*runs("ours", (0.5,) * 8), *CELLS[3:-1]]))
+    assert path.name == "suite" and not lacking and set(path.parent.iterdir()) == set(before)
+    assert (path.parent / "suite.csv").read_bytes() != before[path.parent / "suite.csv"]
+
+
+def test_only_rows_of_the_suite_are_missed_and_what_cannot_be_read_stays(tmp_path):
+    path = tmp_path / "suite.csv"
+    assert fewer([], path) == []
+    write_csv(path, rows(CELLS))
+    assert len(fewer([], path)) == 3
+    assert fewer([], path, lambda row: row.method == "joint") == [
+        "split_mnist_online, joint: 0 of 1 seeds, failures among them"
+    ]
+    path.write_text("what is this")
+    written, (why,) = write(tmp_path, "suite", rows(CELLS))
+    assert written.name == "suite.partial" and "suite.csv has columns" in why and path.read_text() == "what is this"
+
+
 def test_anchors_can_be_trusted():
     anchors = read_anchors()
     assert (RESULTS / "anchors.csv").is_file() and len(anchors) > 200
@@ -225,6 +276,25 @@ def test_markdown_by_hand():
         "",
         "Tags: P: read in the paper.",
     ]
+
+
+def test_captions_say_when_of_what_and_where():
+    """In Markdown below our own lines, in LaTeX in the caption; what is not known is not said."""
+    table, line = rows(CELLS, "abc_1", "2026-11-23"), "Made on 2026-11-23 at commit abc_1 with Some CPU, 4 cores."
+    lines = markdown(table, [anchor()], machine="Some CPU, 4 cores").splitlines()
+    assert lines.count(line) == 1 and lines[lines.index(line) - 2].startswith("| joint")
+    assert lines.index(line) < lines.index("---")
+    printed = latex(table, [anchor()], machine="Some CPU, 4 cores")
+    assert r"(percent). Made on 2026-11-23 at commit abc\_1 with Some CPU, 4 cores. Below the rule" in printed
+    both = [*table, *rows(runs("other", (0.5,)), "", "2026-11-24")]
+    assert "\nMade on 2026-11-23, 2026-11-24 at commit abc_1.\n" in markdown(both, [])
+    assert "Made" not in markdown(rows(CELLS), []) + latex(rows(CELLS), [])
+
+
+def test_the_machine_is_named_where_the_system_names_it(tmp_path):
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU @ 2: GHz\n\nmodel name\t: Other\n")
+    assert re.fullmatch(r"Some CPU @ 2: GHz, \d+ cores?", machine(tmp_path / "cpuinfo"))
+    assert re.fullmatch(r".+, \d+ cores?", machine(tmp_path / "none"))
 
 
 def test_markdown_holds_every_anchor_of_its_stream():

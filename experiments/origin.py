@@ -1,0 +1,32 @@
+"""Where results come from: the commit of the code, and the machine."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+CPUS = Path("/proc/cpuinfo")
+
+
+def commit() -> str:
+    """The commit of the code, marked when the code was changed since."""
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return told.stdout.strip()
+
+
+def machine(cpus: Path = CPUS) -> str:
+    """The model of the CPU, where the system tells it, and the number of its cores."""
+    try:
+        lines = (line.partition(":") for line in cpus.read_text(encoding="utf-8").splitlines())
+        models = [model.strip() for key, _, model in lines if key.strip() == "model name"]
+    except (OSError, ValueError):
+        models = []
+    model = models[0] if models else platform.processor() or platform.machine() or "an unknown CPU"
+    cores = os.cpu_count() or 1
+    return f"{model}, {cores} core{'s' * (cores > 1)}"
