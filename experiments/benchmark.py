@@ -32,7 +32,7 @@ from dellm_jax import compilation
 from dellm_jax.errors import DellmError
 from dellm_jax.persistence.files import write_atomically
 from experiments import build, lives, tables
-from experiments.cells import cells
+from experiments.cells import averaged, cells
 from experiments.command import guarded, one_line
 from experiments.config import ConfigError, register, sound
 from experiments.log import Record
@@ -60,7 +60,8 @@ class Cell:
 
 
 def suite(name: str) -> dict[str, Any]:
-    """A suite by name, with the keys seeds, streams and methods (and against, for ablations)."""
+    """A suite by name, with the keys seeds, streams and methods; `against` for ablations, `averages` for streams that
+    stand for several, `metric` for tables that are not of the accuracy."""
     path = CONF / "suite" / f"{name}.yaml"
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.yaml"))
@@ -136,7 +137,9 @@ def run(name: str, options: dict[str, str], console: Console) -> list[dict[str, 
         found[cell] = came
         console.print(_line(cell, came[0]), markup=False, highlight=False, soft_wrap=True)
     results = Path(options.get("results", tables.RESULTS))
-    _write(name, plan, list(_all_there_is(plan, found, work)), results, console)
+    every = list(_all_there_is(plan, found, work))
+    every += averaged(every, plan.get("averages", {}))
+    _write(name, plan, every, results, console)
     return [one for came in found.values() for one in came]
 
 
@@ -189,7 +192,9 @@ def _write(name: str, plan: dict[str, Any], every: list[dict[str, Any]], results
         beside = {cell["stream"] for cell in every if cell["method"] == plan["against"]}
         pairs = [cell for cell in every if cell["stream"] in beside]
         compared = "\n" + tables.ablation_markdown(pairs, plan["against"], metric)
+    methods, averages = plan["methods"], plan.get("averages", {})
     names = {(stream, cell.method) for cell in planned(plan, [], [], []) for stream in (cell.stream, cell.told)}
+    names |= {(stream, method) for stream in averages for method in methods}
     owned = lambda row: (row.stream, row.method.split(", ")[0]) in names  # noqa: E731
     stem, lacking = tables.write(results, name, rows, metric, here, compared, owned)
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)

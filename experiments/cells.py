@@ -1,11 +1,13 @@
 """From a life that was lived to the numbers of a table."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from dellm_jax import metrics
 from experiments.lives import Lived, Plan
+from experiments.tables import COSTS
 
 FINAL = 0.1  # share of the tasks at either end that plasticity is compared over
 
@@ -90,3 +92,23 @@ def online(lived: Lived) -> dict[str, float]:
         "loss_last_tenth": float(np.average(loss[-max(1, loss.size // 10) :])),
         "loss_first_tenth": float(np.average(loss[: max(1, loss.size // 10)])),
     }
+
+
+def averaged(every: list[dict[str, Any]], averages: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
+    """Cells of streams that stand for several: the means of what a method and seed gave on all of them.
+
+    A method and seed that lacks one of the streams, or failed on it, has no mean.
+    """
+    lived = {(cell["stream"], cell["method"], cell["seed"]): cell for cell in every if "error" not in cell}
+    for name, streams in averages.items():
+        for method, seed in dict.fromkeys((method, seed) for stream, method, seed in lived if stream in streams):
+            parts = [lived[key] for stream in streams if (key := (stream, method, seed)) in lived]
+            if len(parts) < len(streams):
+                continue
+            shared = [what for what in parts[0]["metrics"] if all(what in part["metrics"] for part in parts)]
+            yield {
+                "stream": name,
+                "method": method,
+                "seed": seed,
+                "metrics": {what: float(np.mean([part["metrics"][what] for part in parts])) for what in shared},
+            } | {cost: float(np.mean([part[cost] for part in parts])) for cost in COSTS}

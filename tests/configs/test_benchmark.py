@@ -16,8 +16,9 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from experiments import benchmark, lives
+from experiments.cells import averaged
 from experiments.lives import Lived
-from experiments.tables import FAILED, read_csv
+from experiments.tables import COSTS, FAILED, read_csv
 
 NAME = "small"
 OF_METHODS = ("cycle.rest_every", "cycle.rehearse", "size.episodic_bytes", "log")  # what a suite leaves to them
@@ -292,6 +293,20 @@ def test_what_cannot_be_meant_is_refused_in_one_line(
     for part in TYPED[typed]:
         assert part in err, err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_stream_may_stand_for_several() -> None:
+    """(0.8 + 0.6) / 2 = 0.7 and (10 + 20) / 2 = 15 s; a seed that failed on one of them, or lacks it, has no mean."""
+
+    def cell(stream: str, seed: int, accuracy: float, seconds: float) -> dict[str, Any]:
+        costs = dict.fromkeys(COSTS, 0) | {"seconds": seconds}
+        return {"stream": stream, "method": "er", "seed": seed, "metrics": {"accuracy": accuracy}} | costs
+
+    every = [cell("a", 0, 0.8, 10), cell("b", 0, 0.6, 20), cell("a", 1, 0.9, 10), cell("c", 0, 0.1, 1)]
+    every.append({"stream": "b", "method": "er", "seed": 1, "error": "failed"})
+    (mean,) = averaged(every, {"both": ["a", "b"]})
+    assert (mean["stream"], mean["method"], mean["seed"], mean["seconds"]) == ("both", "er", 0, 15)
+    assert mean["metrics"] == {"accuracy": pytest.approx(0.7)}
 
 
 def test_seeds_come_one_after_another_over_all_methods() -> None:
