@@ -3,9 +3,9 @@
 python -m experiments.benchmark suite=split_mnist_online
 python -m experiments.benchmark suite=split_mnist_online methods=er,dellm seeds=0,1 jobs=2
 A suite is a file of conf/suite. What is done is kept under outputs/benchmark and not done again; a cell whose
-configuration changed, or that failed, is. Tables are of all of the suite that is done, so that runs of its parts add
-up. They go to experiments/results (or `results=`<folder>); tables there that have more seeds stay, and the new ones are
-called <suite>.partial.
+configuration changed, or that failed, is; one whose code changed is not, but says of which commit it is. Tables are of
+all of the suite that is done, so that runs of its parts add up. They go to experiments/results (or `results=`<folder>);
+tables there that have more seeds stay, and the new ones are called <suite>.partial.
 """
 
 import json
@@ -98,7 +98,7 @@ def done_before(config: DictConfig, folder: Path) -> list[dict[str, Any]] | None
 
 def live_cell(cell: Cell, work: Path) -> list[dict[str, Any]]:
     """Live one cell, or read what came of it. What fails is told in the cell; the rest of the table goes on."""
-    folder = cell.folder(work)
+    folder, origin = cell.folder(work), {"commit": commit(), "date": date.today().isoformat()}
     try:
         config = composed(cell)
         if (kept := done_before(config, folder)) is not None:
@@ -111,14 +111,14 @@ def live_cell(cell: Cell, work: Path) -> list[dict[str, Any]]:
         plan = build.plan(config, cell.method, checkpoints=False)
         lives.check(plan)
         lived = lives.run(plan, cell.seed, folder, Record(folder, Console(file=StringIO())))
-        found = cells(cell.stream, cell.method, cell.seed, plan, lived, cell.told)
+        found = [one | origin for one in cells(cell.stream, cell.method, cell.seed, plan, lived, cell.told)]
         write_atomically(told, OmegaConf.to_yaml(config).encode())
         write_atomically(done, json.dumps(found).encode())
         return found
     except Exception as error:  # a table of many hours must not end with one of its rows
         expected = isinstance(error, DellmError | HydraException | OmegaConfBaseException)
         reason = one_line(error) if expected else traceback.format_exc()
-        return [{"stream": cell.stream, "method": cell.method, "seed": cell.seed, "error": reason}]
+        return [{"stream": cell.stream, "method": cell.method, "seed": cell.seed, "error": reason} | origin]
 
 
 def run(name: str, options: dict[str, str], console: Console) -> list[dict[str, Any]]:
@@ -186,7 +186,7 @@ def _all_there_is(
 
 def _write(name: str, plan: dict[str, Any], every: list[dict[str, Any]], results: Path, console: Console) -> None:
     """Print the tables of a suite and write them; if those that are there have more seeds, beside them."""
-    rows = tables.rows(every, commit(), date.today().isoformat())
+    rows = tables.rows(every)
     metric, here, compared = plan.get("metric", "accuracy"), machine(), ""
     if "against" in plan:
         beside = {cell["stream"] for cell in every if cell["method"] == plan["against"]}

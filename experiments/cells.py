@@ -111,4 +111,6 @@ def averaged(every: list[dict[str, Any]], averages: Mapping[str, Sequence[str]])
                 "method": method,
                 "seed": seed,
                 "metrics": {what: float(np.mean([part["metrics"][what] for part in parts])) for what in shared},
+                "commit": "+".join(sorted({part.get("commit", "") for part in parts} - {""})),
+                "date": max(part.get("date", "") for part in parts),
             } | {cost: float(np.mean([part[cost] for part in parts])) for cost in COSTS}

@@ -26,11 +26,16 @@ class Paired(NamedTuple):
     n: int
 
 
-def rows(cells: Cells, commit: str = "", date: str = "") -> list[Row]:
-    """A row for every stream, method and metric, sorted; a metric that a seed lacks or has as None does not count."""
+def rows(cells: Cells) -> list[Row]:
+    """A row for every stream, method and metric, sorted; a metric that a seed lacks or has as None does not count.
+
+    A row is of the commits and the last date at which its cells were lived, as far as they say.
+    """
     out = []
     for (stream, method), seeds in sorted(grouped(cells).items()):
         lived = [cell for cell in seeds.values() if cell.get("error") is None]
+        commit = "+".join(sorted({cell.get("commit", "") for cell in seeds.values()} - {""}))
+        date = max(cell.get("date", "") for cell in seeds.values())
         costs = [_mean([cell[cost] for cell in lived if cell.get(cost) is not None]) for cost in COSTS]
         if len(lived) < len(seeds):
             lost = len(seeds) - len(lived)

@@ -68,8 +68,13 @@ def anchor(**changes):
 CELLS = [*runs("ours", (0.98, 0.96, 0.97)), *runs("naive", (0.19, 0.21, 0.20)), lost("joint", 0), lost("ours", 7)]
 
 
+def made(cells, commit, date):
+    """The same cells, lived at a commit on a day."""
+    return [dict(cell) | {"commit": commit, "date": date} for cell in cells]
+
+
 def test_aggregation_by_hand():
-    joint, naive, ours, failed = rows(CELLS, commit="abc", date="2026-11-23")
+    joint, naive, ours, failed = rows(made(CELLS, "abc", "2026-11-23"))
     assert (ours.stream, ours.method, ours.metric, ours.n) == ("split_mnist_online", "ours", "accuracy", 3)
     assert ours.mean == pytest.approx(0.97) and ours.sd == pytest.approx(0.01)
     assert ours.sem == pytest.approx(0.01 / math.sqrt(3))
@@ -148,7 +153,9 @@ def test_pairs_are_of_one_stream_and_of_methods_that_ran():
 
 def test_csv_round_trip(tmp_path):
     path = tmp_path / "new" / "suite.csv"
-    written = rows([*CELLS, *runs('ours, with | and "quotes"\n', (1 / 3, 2 / 3), loss=-1e-9)], "abc", "2026-11-23")
+    written = rows(
+        made([*CELLS, *runs('ours, with | and "quotes"\n', (1 / 3, 2 / 3), loss=-1e-9)], "abc", "2026-11-23")
+    )
     write_csv(path, written[::-1])
     read = read_csv(path)
     assert [(row.method, row.metric, row.n) for row in read] == [(row.method, row.metric, row.n) for row in written]
@@ -280,13 +287,13 @@ def test_markdown_by_hand():
 
 def test_captions_say_when_of_what_and_where():
     """In Markdown below our own lines, in LaTeX in the caption; what is not known is not said."""
-    table, line = rows(CELLS, "abc_1", "2026-11-23"), "Made on 2026-11-23 at commit abc_1 with Some CPU, 4 cores."
+    table, line = rows(made(CELLS, "abc_1", "2026-11-23")), "Made on 2026-11-23 at commit abc_1 with Some CPU, 4 cores."
     lines = markdown(table, [anchor()], machine="Some CPU, 4 cores").splitlines()
     assert lines.count(line) == 1 and lines[lines.index(line) - 2].startswith("| joint")
     assert lines.index(line) < lines.index("---")
     printed = latex(table, [anchor()], machine="Some CPU, 4 cores")
     assert r"(percent). Made on 2026-11-23 at commit abc\_1 with Some CPU, 4 cores. Below the rule" in printed
-    both = [*table, *rows(runs("other", (0.5,)), "", "2026-11-24")]
+    both = [*table, *rows(made(runs("other", (0.5,)), "", "2026-11-24"))]
     assert "\nMade on 2026-11-23, 2026-11-24 at commit abc_1.\n" in markdown(both, [])
     assert "Made" not in markdown(rows(CELLS), []) + latex(rows(CELLS), [])
 
