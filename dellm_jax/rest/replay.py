@@ -11,9 +11,11 @@ from dellm_jax import experience as experiences
 from dellm_jax.errors import ScheduleError
 from dellm_jax.memory import episodic
 from dellm_jax.mind import learn, respond_to
-from dellm_jax.rest.judge import judge
+from dellm_jax.rest.judge import held_out_responses
 from dellm_jax.trees import named_key
 from dellm_jax.types import Array, Dellm, Lesson, Mind, Report, Stage
+
+UNBORN = -1e8
 
 
 def replay(
@@ -34,21 +36,41 @@ def replay(
 
     def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
         learner = rule.init(state.params)
-        best, best_loss = state.params, float(judge(mind, state).loss)
-        report = {"held_out_loss_before": best_loss, "kept_step": 0.0, "updates": 0.0}
+        belief = _held_out_belief(mind, state)
+        best, least = state.params, float(_held_out_loss(mind, state, belief, taught))
+        report = {"held_out_loss_before": least, "kept_step": 0.0, "updates": 0.0}
         params, last = state.params, 0.0
         for turn in range(-(-steps // chunk)):
             params, learner, loss = _rehearse(
                 laws(mind), rule, chunk, batch, taught > 0, state, params, learner, named_key(key, f"chunk {turn}")
             )
-            held_out = float(judge(mind, state.replace(params=params)).loss)
+            held_out = float(_held_out_loss(mind, state.replace(params=params), belief, taught))
             report["updates"] += chunk
-            if held_out <= best_loss:
-                best, best_loss, report["kept_step"] = params, held_out, report["updates"]
+            if held_out <= least:
+                best, least, report["kept_step"] = params, held_out, report["updates"]
             last = float(loss)
-        return state.replace(params=best), report | {"held_out_loss_after": best_loss, "loss": last}
+        return state.replace(params=best), report | {"held_out_loss_after": least, "loss": last}
 
     return stage
+
+
+@partial(jax.jit, static_argnums=0)
+def _held_out_belief(mind: Mind, state: Dellm) -> Array:
+    """log p(concept) of the held-out episodes by the whole, through each sense alone [S, B, C]."""
+    return jnp.stack([response.log_probability for response in held_out_responses(mind, state)[0]])
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def _held_out_loss(mind: Mind, state: Dellm, belief: Array, taught: float) -> Array:
+    """Mean over held-out episodes of what is learned at night, (-log p[target] + taught H(belief, p)) / (1 + taught).
+
+    p is the cortex's answer. Without the second term a cortex that is taught to doubt would seem to have got worse.
+    """
+    responses, target, weight = held_out_responses(mind, state)
+    log_p = jnp.stack([response.by["cortex"] for response in responses])
+    own = jnp.take_along_axis(log_p, target[None, :, None], axis=2)[..., 0]
+    believed = jnp.where(belief > UNBORN, jnp.exp(belief) * log_p, 0.0).sum(-1) if taught else 0.0
+    return -((own + taught * believed) / (1 + taught) * weight).sum() / jnp.maximum(weight.sum(), 1)
 
 
 def _night_laws(taught: float, mind: Mind) -> Mind:
