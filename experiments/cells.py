@@ -27,7 +27,8 @@ def cells(stream: str, method: str, seed: int, plan: Plan, lived: Lived, told: s
         "updates_rest": lived.updates_rest,
         "seconds": lived.seconds,
     }
-    common = online(lived) | lived.health | {"error_flops_awake": lived.flops_awake}
+    flops = {"flops_awake": lived.flops_awake, "flops_rest": lived.flops_rest}
+    common = online(lived) | lived.health | flops
     out = []
     for suffix, way in ways.items():
         kinds = [(stream, way)] + ([(told, f"{way}_told")] if told else [])

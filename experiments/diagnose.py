@@ -13,6 +13,7 @@ from dellm_jax.streams.days import stretch
 from dellm_jax.types import Array, Dellm, Experience, Mind
 
 PROBES = 512
+REHEARSED = 64  # episodes of an update at night, as `replay` has it unless told otherwise
 
 
 def plasticity(mind: Mind, state: Dellm, curriculum: Curriculum) -> dict[str, float]:
@@ -46,9 +47,15 @@ def _activity(mind: Mind, state: Dellm, batch: Experience) -> dict[str, Array]:
     return {a.name: thought.values[a.name] for a in state.architecture.assemblies}
 
 
-def flops_awake(mind: Mind, state: Dellm, curriculum: Curriculum, batch: int) -> float:
+def flops(mind: Mind, state: Dellm, curriculum: Curriculum, batch: int) -> float:
     """Floating-point operations of one awake step, as XLA counts them before it optimises; rare work counts once."""
     moment = stretch(curriculum.corpus.train, curriculum.days[0].rows[:1], 1, batch)
     one = jax.tree.map(lambda leaf: leaf[0], moment)
     lowered = jax.jit(awake_step, static_argnums=0).lower(mind, state, one)
     return float((lowered.cost_analysis() or {}).get("flops", np.nan))
+
+
+def flops_of_rehearsal(mind: Mind, state: Dellm, curriculum: Curriculum) -> float:
+    """About those of one update at night: of living as many episodes as `replay` goes over at once, nothing else."""
+    batch = min(REHEARSED, state.architecture.semantic_chunk)
+    return flops(mind._replace(rehearse=0), state, curriculum, batch) * REHEARSED / batch

@@ -69,6 +69,7 @@ class Lived:
     state_bytes: int = 0
     episodic_bytes: int = 0
     flops_awake: float = 0.0
+    flops_rest: float = 0.0
     health: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -220,7 +221,8 @@ def _measured(plan: Plan, state: Dellm, lived: Lived) -> Lived:
         parameters=_parameters(state),
         state_bytes=trees.nbytes(state),
         episodic_bytes=trees.nbytes(episodes.codes) + trees.nbytes(episodes.answers),
-        flops_awake=lived.updates_awake * diagnose.flops_awake(plan.mind, state, plan.curriculum, plan.batch),
+        flops_awake=lived.updates_awake * diagnose.flops(plan.mind, state, plan.curriculum, plan.batch),
+        flops_rest=lived.updates_rest * diagnose.flops_of_rehearsal(plan.mind, state, plan.curriculum),
         health=diagnose.plasticity(plan.mind, state, plan.curriculum),
     )
 

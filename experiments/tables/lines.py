@@ -9,7 +9,7 @@ from experiments.tables.records import FAILED, TAGS, Anchor, Record, Row, plain
 
 def percent(metric: str) -> bool:
     """Whether a metric is a share, to be printed in percent."""
-    return not metric.startswith(("error", "loss"))
+    return not metric.startswith(("error", "loss", "flops", "effective_rank", "mean_absolute_weight"))
 
 
 def lower_is_better(metric: str) -> bool:

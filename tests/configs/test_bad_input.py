@@ -23,7 +23,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "~seed": ("seed",),
     "seed=${nope}": ("seed", "nope"),
     # choices
-    "size=gigantic": ("size/gigantic", "base large mlp100 mlp400 small tiny"),
+    "size=gigantic": ("size/gigantic", "base large mlp100 mlp1000 mlp400 small tiny"),
     "stream=smells": ("stream/smells", "digits fsdd fsdd_speakers mnist_fsdd"),
     "+cycle=quick": ("cycle/quick", "fast long standard"),
     "cycle=fast": ("cycle", "+cycle=fast"),
