@@ -109,11 +109,14 @@ def test_a_suite_says_what_it_needs(suite: str) -> None:
     """Its first line is how it is run; what it leaves out or treats otherwise exists; no cell comes twice."""
     text, plan = (jobs.CONF / "suite" / f"{suite}.yaml").read_text(), benchmark.suite(suite)
     assert text.startswith(f"# python -m experiments.benchmark suite={suite}")
-    assert {"seeds", "streams", "methods"} <= set(plan) <= {"seeds", "streams", "methods", "metric", "against"}
+    assert (
+        {"seeds", "streams", "methods"} <= set(plan) <= {"averages", "against", "metric", "methods", "seeds", "streams"}
+    )
     for where in plan["streams"].values():
         assert {"overrides"} <= set(where) <= {"overrides", "told", "without", "methods"}
         assert {*where.get("without", []), *where.get("methods", {})} <= set(plan["methods"])
     assert plan.get("against") in (None, *plan["methods"])
+    assert {stream for streams in plan.get("averages", {}).values() for stream in streams} <= set(plan["streams"])
     assert len(plan["seeds"]) == len(set(plan["seeds"])) > 0
     cells = list(benchmark.planned(plan, [], [], []))
     assert len({(cell.stream, cell.method, cell.seed) for cell in cells}) == len(cells)
