@@ -167,18 +167,12 @@ def process(command: str, *arguments: str, cwd: Path) -> subprocess.Popen:
 
 @contextmanager
 def lightly() -> Iterator[None]:
-    """Laws built once per configuration, and compiled in haste into the folder that all tests share."""
-    hasty = "jax_disable_most_optimizations"
-    before = jax.config.values[hasty]
+    """Laws built once per configuration, and compiled into the folder that all tests share."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("mind", "rule", "schedule"):
             patch.setattr(build, name, _remembered(name))
         patch.setattr(compilation, "persist", lambda folder: None)
-        jax.config.update(hasty, True)
-        try:
-            yield
-        finally:
-            jax.config.update(hasty, before)
+        yield
 
 
 @cache
