@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Programs that several tests compile are compiled by the first, in haste.
 
-    All of them in haste: jit remembers a program whatever it was compiled for, so a process in which some were optimised
-    would live a life that differs in its last bits from that of another.
+    All of them in haste: jit remembers a program whatever it was compiled for, so a process in which some were
+    optimised would live a life that differs in its last bits from that of another.
     """
     jax.config.update("jax_disable_most_optimizations", True)
     jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.getbasetemp() / "compiled"))
