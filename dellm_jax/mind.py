@@ -46,7 +46,13 @@ def create(mind: Mind, architecture: Architecture, key: Array) -> Dellm:
         homeostasis=variables["homeostasis"],
         learner=mind.rule.init(variables["params"]),
         memory=Memory(
-            episodic.empty(code_bytes, architecture.episodic_bytes, architecture.concepts, architecture.answers),
+            episodic.empty(
+                code_bytes,
+                architecture.episodic_bytes,
+                architecture.concepts,
+                architecture.answers,
+                architecture.held_out,
+            ),
             memories,
             mind.imagination.create(architecture, named_key(key, "imagination")) if mind.imagination else None,
         ),

@@ -63,8 +63,9 @@ class Architecture:
     """What a body is made of: senses, assemblies in reading order, and the size of every named axis.
 
     `quantum`: capacities are multiples of it. `episodic_bytes`: budget of lived episodes, 0 for none; with `answers`,
-    each keeps the logits it was answered with. `semantic_chunk`: experiences gathered before the closed-form memory is
-    refreshed. `feedback`: whether assemblies carry top-down weights.
+    each keeps the logits it was answered with, and one in `held_out` is never learned from at night but judges it, 0 for
+    none. `semantic_chunk`: experiences gathered before the closed-form memory is refreshed. `feedback`: whether
+    assemblies carry top-down weights.
     """
 
     senses: tuple[Any, ...]
@@ -73,6 +74,7 @@ class Architecture:
     quantum: int = 32
     episodic_bytes: int = 392_000
     answers: bool = False
+    held_out: int = 10
     semantic: bool = True
     semantic_chunk: int = 64
     feedback: bool = True
@@ -80,6 +82,10 @@ class Architecture:
     def __post_init__(self) -> None:
         if self.quantum < 1:
             raise ArchitectureError(f"architecture.quantum is {self.quantum}; capacities are multiples of at least 1")
+        if self.held_out < 0 or self.held_out == 1:
+            raise ArchitectureError(
+                f"architecture.held_out is {self.held_out}; hold out one episode in 2 or more, or 0 for none"
+            )
         known: set[str] = set()
         for sense in self.senses:
             _unique(known, sense.name)

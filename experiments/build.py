@@ -15,6 +15,7 @@ from experiments.lives import Plan
 
 ASSEMBLY_OF = {"image": "vision", "audio": "hearing", "text": "reading", "signal": "touch"}
 CONCEPT_QUANTUM = 16
+HELD_OUT = 10
 
 
 def curriculum(config: DictConfig) -> Curriculum:
@@ -43,6 +44,7 @@ def curriculum(config: DictConfig) -> Curriculum:
 def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> Architecture:
     """One sensory assembly a sense, one association assembly over them, room for the concepts.
 
+    Who has no nights has nothing to be judged by, and rehearses all that is remembered.
     A body that need not remember has no episodes and no semantic memory, and perceives at full resolution.
     """
     size = config.size
@@ -59,6 +61,7 @@ def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> A
         quantum=size.quantum,
         episodic_bytes=size.episodic_bytes if remembers else 0,
         answers=config.answers,
+        held_out=HELD_OUT if config.rest else 0,
         semantic=remembers and config.semantic,
         semantic_chunk=max(config.semantic_chunk, config.cycle.batch),
         feedback=config.feedback,

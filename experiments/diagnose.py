@@ -7,6 +7,7 @@ import numpy as np
 
 from dellm_jax import metrics
 from dellm_jax.experience import perceive
+from dellm_jax.learning import cross_entropy
 from dellm_jax.mind import awake_step
 from dellm_jax.streams import Curriculum
 from dellm_jax.streams.days import stretch
@@ -56,6 +57,10 @@ def flops(mind: Mind, state: Dellm, curriculum: Curriculum, batch: int) -> float
 
 
 def flops_of_rehearsal(mind: Mind, state: Dellm, curriculum: Curriculum) -> float:
-    """About those of one update at night: of living as many episodes as `replay` goes over at once, nothing else."""
+    """About those of one update at night: of living as many episodes as `replay` goes over at once, nothing else.
+
+    Losses cost next to nothing beside the body, and some need what is only rehearsed: the plainest stands for all.
+    """
     batch = min(REHEARSED, state.architecture.semantic_chunk)
-    return flops(mind._replace(rehearse=0), state, curriculum, batch) * REHEARSED / batch
+    alone = mind._replace(rehearse=0, teacher=None, loss=cross_entropy)
+    return flops(alone, state, curriculum, batch) * REHEARSED / batch

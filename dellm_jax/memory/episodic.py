@@ -2,7 +2,7 @@
 
 Every born concept owns an equal run of slots, `quota = capacity // born`; inside its run each concept keeps a uniform
 sample of all it ever saw (Vitter, 1985). When concepts are born the quota shrinks and each run keeps a random part of
-itself. One slot in ten is held out: never replayed, so that nights can be judged on it.
+itself. One slot in `held_out` is never replayed, so that nights can be judged on it; with 0 all are replayed.
 """
 
 import jax
@@ -13,7 +13,6 @@ from dellm_jax.axes import leaf
 from dellm_jax.errors import ArchitectureError
 from dellm_jax.types import Array
 
-HELD_OUT = 10
 UNBORN = -1e9
 
 
@@ -29,6 +28,7 @@ class Episodic:
     row: Array = leaf("concepts")
     seen: Array = leaf("concepts")
     born: Array = leaf()
+    held_out: int = struct.field(pytree_node=False, default=10)
 
 
 class Recalled(struct.PyTreeNode):
@@ -42,7 +42,9 @@ class Recalled(struct.PyTreeNode):
     answers: Array | None = None
 
 
-def empty(code_bytes: dict[str, int], budget: int, concepts: int, answers: bool = False) -> Episodic:
+def empty(
+    code_bytes: dict[str, int], budget: int, concepts: int, answers: bool = False, held_out: int = 10
+) -> Episodic:
     """An empty memory of at most `budget` bytes of episodes, 0 for none at all; `answers`: keep logits with each.
 
     Raises ArchitectureError if it cannot hold an episode of each of `concepts`.
@@ -61,6 +63,7 @@ def empty(code_bytes: dict[str, int], budget: int, concepts: int, answers: bool 
         row=jnp.full((concepts,), -1, jnp.int32),
         seen=jnp.zeros((concepts,), jnp.int32),
         born=jnp.zeros((), jnp.int32),
+        held_out=held_out,
     )
 
 
@@ -77,6 +80,16 @@ def quota(memory: Episodic) -> Array:
 def stored(memory: Episodic) -> Array:
     """Episodes kept of each concept [C]."""
     return jnp.minimum(memory.seen, quota(memory))
+
+
+def judges(memory: Episodic) -> bool:
+    """Whether there is room for episodes that are held out."""
+    return capacity(memory) > 0 and memory.held_out > 0
+
+
+def _set_apart(memory: Episodic, have: Array) -> Array:
+    """How many of `have` episodes of a concept are held out."""
+    return have // memory.held_out if memory.held_out else jnp.zeros_like(have)
 
 
 def write(
@@ -152,13 +165,13 @@ def recall(memory: Episodic, key: Array, count: int, held_out: bool = False) -> 
     for_concept, for_slot = jax.random.split(key)
     concept = jnp.argsort(_rank(memory))[jax.random.randint(for_concept, (count,), 0, jnp.maximum(memory.born, 1))]
     have = stored(memory)[concept]
-    out = have // HELD_OUT
+    out = _set_apart(memory, have)
     if held_out:
-        place = HELD_OUT - 1 + HELD_OUT * jax.random.randint(for_slot, (count,), 0, jnp.maximum(out, 1))
+        place = memory.held_out * (1 + jax.random.randint(for_slot, (count,), 0, jnp.maximum(out, 1))) - 1
         weight = out > 0
     else:
         place = jax.random.randint(for_slot, (count,), 0, jnp.maximum(have - out, 1))
-        place = place + place // (HELD_OUT - 1)
+        place = place + place // (memory.held_out - 1) if memory.held_out else place
         weight = have > out
     return _read(memory, memory.row[concept] * quota(memory) + place, concept, weight)
 
@@ -169,8 +182,8 @@ def held_out(memory: Episodic, most: int) -> Recalled:
     each = max(1, most // concepts)
     concept = jnp.tile(jnp.arange(concepts), each)
     turn = jnp.repeat(jnp.arange(each), concepts)
-    have = stored(memory)[concept] // HELD_OUT
-    place = HELD_OUT - 1 + HELD_OUT * turn
+    have = _set_apart(memory, stored(memory)[concept])
+    place = memory.held_out * (1 + turn) - 1
     return _read(
         memory, memory.row[concept] * quota(memory) + place, concept, (turn < have) & (memory.row[concept] >= 0)
     )

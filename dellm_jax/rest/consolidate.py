@@ -16,13 +16,13 @@ MOST_TRUST = 40.0
 def consolidate() -> Stage:
     """Exact closed-form readout of every sense, then the weights of the log-linear pool of experts.
 
-    A life that remembers no episode cannot tell how far to trust whom, and goes on as it did.
+    A life that holds no episode out cannot tell how far to trust whom, and goes on as it did.
     """
 
     def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
         del key
         state = _solve(state)
-        if not episodic.capacity(state.memory.episodic):
+        if not episodic.judges(state.memory.episodic):
             return state, {}
         trust = _fit_trust(mind, state)
         state = state.replace(hyper=dict(state.hyper) | {"trust": trust})

@@ -13,11 +13,11 @@ from dellm_jax.types import Array, Dellm, Mind, Report, Stage
 def rest(mind: Mind, stages: Sequence[tuple[str, Stage]], state: Dellm, key: Array) -> tuple[Dellm, Report]:
     """Sleep through `stages` (name, stage) in order -> the woken state and a report with keys `<stage>/<what>`.
 
-    A life that remembers no episode has nothing to be judged by and keeps what the night made of it. Otherwise a night
+    A life that holds no episode out has nothing to be judged by and keeps what the night made of it. Otherwise a night
     never harms: if the held-out episodes are answered worse than in the evening by more than chance, or
     anything is not finite, the evening's body and memory come back, and `rolled_back` is 1. Does not donate `state`.
     """
-    judged = episodic.capacity(state.memory.episodic) > 0
+    judged = episodic.judges(state.memory.episodic)
     evening = judge(mind, state) if judged else None
     woken, report = state, {}
     for name, stage in stages:

@@ -147,13 +147,33 @@ def test_an_experiment_opens_with_command_cost_and_expectation(path: Path) -> No
             break
         comment.append(line.removeprefix("#").strip())
     assert comment[0] == "@package _global_"
-    command = f"python -m experiments.train +experiment={path.stem}"
-    assert comment[1].startswith(command), f"the first line says how to run it: {command}"
+    # What has exams is a run of its own; what is judged as it goes is a row of a table.
+    exams = jobs.composed(f"+experiment={path.stem}").stream.exams
+    command = f"train +experiment={path.stem}" if exams else f"benchmark suite={path.stem} methods=dellm"
+    assert comment[1].startswith(f"python -m experiments.{command}"), f"the first line says how to run it: {command}"
     text = " ".join(comment[2:]).lower()
     assert any(unit in text for unit in ("second", "minute", "hour")), "what it costs"
     assert "%" in text or "expect" in text, "what to expect of it"
     # The command given is one that composes.
-    jobs.composed(*comment[1].split()[3:])
+    if exams:
+        jobs.composed(*comment[1].split()[3:])
+    else:
+        assert (jobs.CONF / "suite" / f"{path.stem}.yaml").exists()
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_an_experiment_is_lived(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its laws, rhythm and kinds of memory, on noise of the shapes of its data, with a body of eight units."""
+    jobs.stand_ins(monkeypatch)
+    experiment = f"+experiment={path.stem}"
+    rehearse = min(4, jobs.composed(experiment).cycle.rehearse)
+    little = ("size.units=8", "size.max_units=8", "size.quantum=8", "cycle.days=2", "cycle.night_steps=2", "log=none")
+    awake = ("cycle.batch=8", "cycle.stretch=2", f"cycle.rehearse={rehearse}", "stream.examples=20", "stream.exams=true")
+    senses = {"image": ["+stream.image.cells=1"], "text": ["stream.text.buckets=512", "stream.text.expansion=64"]}
+    fewer = [knob for sense in jobs.composed(experiment).stream.senses for knob in senses.get(sense, [])]
+    summary = jobs.lived(tmp_path, experiment, "baselines=false", *little, *awake, *fewer)
+    assert summary["awake_compilations"] == 0 and summary["rolled_back"] == 0
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
 
 
 def test_the_jobs_say_how_they_are_run() -> None:

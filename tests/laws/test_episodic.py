@@ -219,6 +219,19 @@ def test_recall_never_returns_what_is_held_out(lived):
     assert len(judged) == 4, "two of each full run of 20, none of the five of concept 3"
 
 
+def test_nothing_is_held_out_of_a_memory_that_is_not_judged():
+    """With held_out = 0 every episode is recalled, and none judges."""
+    memory = episodic.empty({"image": 3}, 3 * 60, 5, held_out=0)
+    memory = jax.tree.map(lambda leaf: leaf[-1], live(memory, *days(STREAM.tolist(), 31, 10, 31), jax.random.key(1)))
+    replayed = recall(memory, jax.random.key(0), 9000, False)
+    assert (np.asarray(replayed.weight) == 1).all()
+    everything = {item for concept in (1, 3, 4) for item in kept(memory, concept)}
+    assert set(item_of(replayed.codes["image"]).tolist()) == everything and len(everything) == 20 + 5 + 20
+    for judged in (recall(memory, jax.random.key(0), 9000, True), held_out(memory, 100)):
+        assert not np.asarray(judged.weight).any()
+    assert not episodic.judges(memory) and episodic.judges(memory_of(60, 5)) and not episodic.judges(memory_of(0, 5))
+
+
 def test_what_is_recalled_is_what_was_written(lived):
     """Codes come back byte for byte with the concept they were written under."""
     recalled = recall(lived, jax.random.key(2), 9000, False)
