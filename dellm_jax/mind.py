@@ -13,7 +13,7 @@ from dellm_jax import experience as experiences
 from dellm_jax import rehearsal
 from dellm_jax.assemblies import adapt
 from dellm_jax.learning import Errors, top_down
-from dellm_jax.memory import Memory, episodic, semantic
+from dellm_jax.memory import Memory, episodic, imagery, semantic
 from dellm_jax.trees import named_key
 from dellm_jax.types import CONCEPTS, Architecture, Array, Clock, Dellm, Experience, Lesson, Mind, Response
 
@@ -54,6 +54,11 @@ def create(mind: Mind, architecture: Architecture, key: Array) -> Dellm:
                 architecture.held_out,
             ),
             memories,
+            {
+                sense.name: imagery.empty(sense.latents, architecture.concepts)
+                for sense in architecture.senses
+                if sense.name in architecture.imagery
+            },
             mind.imagination.create(architecture, named_key(key, "imagination")) if mind.imagination else None,
         ),
         hyper={
@@ -146,6 +151,7 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
         memory=Memory(
             episodic=episodic.write(state.memory.episodic, codes, present, target, valid, for_write, logits),
             semantic=_observe(state, batch, percepts, valid),
+            imagery=_picture(state, batch, codes, valid),
             generator=generator,
         ),
         key=key,
@@ -218,11 +224,21 @@ def _name_concepts(homeostasis: Any, target: Array, valid: Array) -> Any:
 def _observe(
     state: Dellm, batch: Experience, percepts: experiences.Percepts, valid: Array
 ) -> dict[str, semantic.Semantic]:
-    """Semantic memory of every sense that took part observes the lived part of the percepts, which comes first."""
+    """Semantic memory of every sense that took part observes what was lived."""
     after = dict(state.memory.semantic)
     for sense in state.architecture.senses:
         if sense.name in after and sense.name in batch.senses:
             known = after[sense.name]
-            features = sense.expand(known.filters, percepts.values[sense.name][: batch.target.size])
+            features = sense.expand(known.filters, percepts.values[sense.name])
             after[sense.name] = semantic.observe(known, features, batch.target, valid.astype(jnp.float32))
+    return after
+
+
+def _picture(state: Dellm, batch: Experience, codes: dict[str, Array], valid: Array) -> dict[str, imagery.Imagery]:
+    """So does imagery."""
+    after = dict(state.memory.imagery)
+    for sense in state.architecture.senses:
+        if sense.name in after and sense.name in batch.senses:
+            latents = sense.latent(codes[sense.name])
+            after[sense.name] = imagery.observe(after[sense.name], latents, batch.target, valid.astype(jnp.float32))
     return after

@@ -24,7 +24,10 @@ CONCEPTS = "concepts"
 
 
 class Sense(Protocol):
-    """How one modality enters: raw array -> percept for the cortex, code for memory, frozen features for meaning."""
+    """How one modality enters: raw array -> percept for the cortex, code for memory, frozen features for meaning.
+
+    The numbers that a code holds are its latent; decode(code) = depict(latent(code)).
+    """
 
     name: str
 
@@ -42,6 +45,10 @@ class Sense(Protocol):
     def perceive(self, raw: Array) -> Array: ...
     def encode(self, raw: Array) -> Array: ...
     def decode(self, code: Array) -> Array: ...
+    @property
+    def latents(self) -> int: ...
+    def latent(self, code: Array) -> Array: ...
+    def depict(self, latent: Array) -> Array: ...
     def augment(self, key: Array, percept: Array) -> Array: ...
     def draw_filters(self, key: Array) -> Array: ...
     def expand(self, filters: Array, percept: Array) -> Array: ...
@@ -63,9 +70,10 @@ class Architecture:
     """What a body is made of: senses, assemblies in reading order, and the size of every named axis.
 
     `quantum`: capacities are multiples of it. `episodic_bytes`: budget of lived episodes, 0 for none; with `answers`,
-    each keeps the logits it was answered with, and one in `held_out` is never learned from at night but judges it, 0 for
-    none. `semantic_chunk`: experiences gathered before the closed-form memory is refreshed. `feedback`: whether
-    assemblies carry top-down weights.
+    each keeps the logits it was answered with, and one in `held_out` is never learned from at night but judges it, 0
+    for none. `semantic_chunk`: experiences gathered before the closed-form memory is refreshed. `imagery`: the senses
+    that are dreamt of, at n^2 / 2 numbers a concept for codes of n. `feedback`: whether assemblies carry top-down
+    weights.
     """
 
     senses: tuple[Any, ...]
@@ -77,6 +85,7 @@ class Architecture:
     held_out: int = 10
     semantic: bool = True
     semantic_chunk: int = 64
+    imagery: tuple[str, ...] = ()
     feedback: bool = True
 
     def __post_init__(self) -> None:
@@ -89,6 +98,9 @@ class Architecture:
         known: set[str] = set()
         for sense in self.senses:
             _unique(known, sense.name)
+        unknown = sorted(set(self.imagery) - known)
+        if unknown:
+            raise ArchitectureError(f"architecture.imagery names {unknown}; the senses are {sorted(known)}")
         rounded = []
         for assembly in self.assemblies:
             for source in assembly.reads:

@@ -64,6 +64,7 @@ def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> A
         held_out=HELD_OUT if config.rest else 0,
         semantic=remembers and config.semantic,
         semantic_chunk=max(config.semantic_chunk, config.cycle.batch),
+        imagery=tuple(config.imagery) if remembers else (),
         feedback=config.feedback,
     )
 

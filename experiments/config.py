@@ -123,8 +123,8 @@ class Config:
 
     `validation` > 0 cuts that share from the training split and asks it instead of the test split, so that settings are
     never chosen on the latter. `sharp`: senses at full resolution, so that what is remembered is raw; `answers`:
-    episodes keep how they were answered. `questions` bounds every exam but the last, `examine_every` (stretches) adds
-    exams within days.
+    episodes keep how they were answered; `imagery`: the senses dreamt of. `questions` bounds every exam but the last,
+    `examine_every` (stretches) adds exams within days.
     """
 
     seed: int = 0
@@ -135,6 +135,7 @@ class Config:
     examine_every: int = 0
     semantic: bool = True
     semantic_chunk: int = 64
+    imagery: list[str] = field(default_factory=list)
     feedback: bool = True
     baselines: bool = True
     keep_snapshots: int = 3

@@ -181,7 +181,7 @@ def _counted(lived: Lived, phase: str, step: int, day: int, report: Report) -> L
         rolled_back=lived.rolled_back + int(report["rolled_back"]),
         births=lived.births + int(report.get("grow/births", 0)),
         deaths=lived.deaths + int(report.get("prune/deaths", 0)),
-        updates_rest=lived.updates_rest + int(report.get("replay/updates", 0)),
+        updates_rest=lived.updates_rest + int(sum(n for what, n in report.items() if what.endswith("/updates"))),
     )
 
 
@@ -242,6 +242,8 @@ def _line(name: str, day: int, phase: str, report: Report, lived: Lived) -> str:
         story.append(f"grow +{report['grow/births']:.0f}")
     if "replay/updates" in report:
         story.append(f"replay kept {report['replay/kept_step']:.0f} of {report['replay/updates']:.0f} steps")
+    if "dream/coherence" in report:
+        story.append(f"dreamt, {report['dream/coherence']:.0%} coherent")
     if "held_out_before" in report:
         story.append(f"held-out {report['held_out_before']:.1%} -> {report['held_out_after']:.1%}")
     if report["rolled_back"]:

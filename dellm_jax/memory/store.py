@@ -5,14 +5,17 @@ from typing import Any
 from flax import struct
 
 from dellm_jax.memory.episodic import Episodic
+from dellm_jax.memory.imagery import Imagery
 from dellm_jax.memory.semantic import Semantic
 
 
 @struct.dataclass
 class Memory:
-    """`episodic`: lived experiences as codes; `semantic`: per sense, what each concept is like; `generator`: what makes
-    up percepts, in a mind that has imagination."""
+    """`episodic`: lived experiences as codes; `semantic`: per sense, what each concept is like; `imagery`: per sense,
+    what each concept looks or sounds like, to dream of; `generator`: what makes up percepts, in a mind that has
+    imagination."""
 
     episodic: Episodic
     semantic: dict[str, Semantic]
+    imagery: dict[str, Imagery]
     generator: Any = None

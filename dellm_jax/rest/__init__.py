@@ -1,6 +1,7 @@
 """A night: stages in order, each a pure function `(mind, state, key) -> (state, report)`."""
 
 from dellm_jax.rest.consolidate import consolidate
+from dellm_jax.rest.dream import dream
 from dellm_jax.rest.dusk import estimate_importance, forget, hand_over, settle_synapses
 from dellm_jax.rest.grow import grow
 from dellm_jax.rest.night import rest
@@ -11,6 +12,7 @@ from dellm_jax.rest.wake import wake
 
 __all__ = [
     "consolidate",
+    "dream",
     "estimate_importance",
     "forget",
     "grow",

@@ -140,12 +140,23 @@ class Audio:
         )
         return pack(x.reshape(raw.shape[0], -1), self.code_bits)
 
+    @property
+    def latents(self) -> int:
+        return self.code_frames * self.code_mels
+
+    def latent(self, code: Array) -> Array:
+        """Packed codes -> their cells [B, latents] in [0, 1]."""
+        return unpack(code, self.code_bits, self.latents)
+
+    def depict(self, latent: Array) -> Array:
+        """Cells of codes -> percepts [B, inputs]."""
+        x = latent.reshape(latent.shape[0], self.code_frames, self.code_mels, 1)
+        x = resample(x, stretching(self.frames, self.code_frames), stretching(self.mels, self.code_mels))
+        return x.reshape(latent.shape[0], -1)
+
     def decode(self, code: Array) -> Array:
         """Packed codes -> percepts [B, inputs]."""
-        x = unpack(code, self.code_bits, self.code_frames * self.code_mels)
-        x = x.reshape(code.shape[0], self.code_frames, self.code_mels, 1)
-        x = resample(x, stretching(self.frames, self.code_frames), stretching(self.mels, self.code_mels))
-        return x.reshape(code.shape[0], -1)
+        return self.depict(self.latent(code))
 
     def augment(self, key: Array, percept: Array) -> Array:
         """The same word earlier or later, slower or faster, by a larger or smaller mouth, with other contrast."""

@@ -88,6 +88,18 @@ class Text:
         """The bytes themselves."""
         return raw
 
+    @property
+    def latents(self) -> int:
+        return self.inputs
+
+    def latent(self, code: Array) -> Array:
+        """Bytes -> percepts: letters have no mean, counts have."""
+        return self.perceive(code)
+
+    def depict(self, latent: Array) -> Array:
+        """The percepts themselves."""
+        return latent
+
     def decode(self, code: Array) -> Array:
         """Bytes -> percepts [B, inputs]."""
         return self.perceive(code)

@@ -63,9 +63,21 @@ class Signal:
         """float32 [B, size] -> packed codes [B, code_bytes] uint8."""
         return pack((self.perceive(raw) - self.low) / (self.high - self.low), self.code_bits)
 
+    @property
+    def latents(self) -> int:
+        return self.size
+
+    def latent(self, code: Array) -> Array:
+        """Packed codes -> [B, size] in [0, 1]."""
+        return unpack(code, self.code_bits, self.size)
+
+    def depict(self, latent: Array) -> Array:
+        """From [0, 1] to the bounds, [B, size]."""
+        return self.low + (self.high - self.low) * latent
+
     def decode(self, code: Array) -> Array:
         """Packed codes -> percepts [B, size]."""
-        return self.low + (self.high - self.low) * unpack(code, self.code_bits, self.size)
+        return self.depict(self.latent(code))
 
     def augment(self, key: Array, percept: Array) -> Array:
         """No invariance is known of numbers in general."""

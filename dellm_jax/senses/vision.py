@@ -83,14 +83,25 @@ class Image:
             x = resample(x, pooling(self.code_side, self.height), pooling(self.code_side, self.width))
         return pack(x.reshape(raw.shape[0], -1), self.code_bits)
 
+    @property
+    def latents(self) -> int:
+        return self.code_side**2 * self.channels
+
+    def latent(self, code: Array) -> Array:
+        """Packed codes -> their pixels [B, latents] in [0, 1]."""
+        return unpack(code, self.code_bits, self.latents)
+
+    def depict(self, latent: Array) -> Array:
+        """Pixels of codes -> percepts [B, inputs]."""
+        if (self.height, self.width) == (self.code_side, self.code_side):
+            return latent
+        x = latent.reshape(latent.shape[0], self.code_side, self.code_side, self.channels)
+        x = resample(x, stretching(self.height, self.code_side), stretching(self.width, self.code_side))
+        return x.reshape(latent.shape[0], -1)
+
     def decode(self, code: Array) -> Array:
         """Packed codes -> percepts [B, inputs]."""
-        x = unpack(code, self.code_bits, self.code_side**2 * self.channels)
-        if (self.height, self.width) == (self.code_side, self.code_side):
-            return x
-        x = x.reshape(code.shape[0], self.code_side, self.code_side, self.channels)
-        x = resample(x, stretching(self.height, self.code_side), stretching(self.width, self.code_side))
-        return x.reshape(code.shape[0], -1)
+        return self.depict(self.latent(code))
 
     def augment(self, key: Array, percept: Array) -> Array:
         """The same thing seen a little differently."""

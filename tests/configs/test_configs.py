@@ -168,10 +168,11 @@ def test_an_experiment_is_lived(path: Path, tmp_path: Path, monkeypatch: pytest.
     experiment = f"+experiment={path.stem}"
     rehearse = min(4, jobs.composed(experiment).cycle.rehearse)
     little = ("size.units=8", "size.max_units=8", "size.quantum=8", "cycle.days=2", "cycle.night_steps=2", "log=none")
-    awake = ("cycle.batch=8", "cycle.stretch=2", f"cycle.rehearse={rehearse}", "stream.examples=20", "stream.exams=true")
+    awake = ("cycle.batch=8", "cycle.stretch=2", f"cycle.rehearse={rehearse}")
+    asked = ("stream.examples=20", "stream.exams=true")
     senses = {"image": ["+stream.image.cells=1"], "text": ["stream.text.buckets=512", "stream.text.expansion=64"]}
     fewer = [knob for sense in jobs.composed(experiment).stream.senses for knob in senses.get(sense, [])]
-    summary = jobs.lived(tmp_path, experiment, "baselines=false", *little, *awake, *fewer)
+    summary = jobs.lived(tmp_path, experiment, "baselines=false", *little, *awake, *asked, *fewer)
     assert summary["awake_compilations"] == 0 and summary["rolled_back"] == 0
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
 

@@ -1,0 +1,127 @@
+"""Learning at night: in chunks, judged by what is held out, keeping the best."""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from dellm_jax import experience as experiences
+from dellm_jax.errors import ScheduleError
+from dellm_jax.memory import episodic
+from dellm_jax.mind import learn, respond_to
+from dellm_jax.rest.judge import held_out_responses
+from dellm_jax.trees import named_key
+from dellm_jax.types import Array, Dellm, Lesson, Mind, Report
+
+UNBORN = -1e8
+# (mind, the state of the evening, what the stage prepared, key) -> percepts through all senses, and their lesson.
+Material = Callable[[Mind, Dellm, Any, Array], tuple[experiences.Percepts, Lesson]]
+
+
+def chunks(stage: str, steps: int, batch: int, chunk: int) -> int:
+    """The length of a chunk: at most all steps. ScheduleError if one of the three is less than 1."""
+    if min(steps, batch, chunk) < 1:
+        raise ScheduleError(f"{stage} has steps={steps}, batch={batch}, chunk={chunk}; expected 1 or more of each")
+    return min(chunk, steps)
+
+
+def school(
+    material: Material, rule: optax.GradientTransformationExtraArgs, steps: int, chunk: int, taught: float
+) -> Callable[[Mind, Dellm, Any, Array], tuple[Dellm, Report]]:
+    """(mind, state, prepared, key) -> the state after `steps` updates by `rule` on `material`, and a report.
+
+    The state of the rule is born and dies here. After every `chunk` steps the held-out episodes judge; the chunk with
+    the least loss is kept, which may be none. Where nothing is held out, the last is kept. With `taught` > 0 the cortex
+    also learns what the whole self of the evening, semantic memory included, believes of what it sees:
+    loss + taught H(belief, softmax(logits)).
+    Source: knowledge distillation (Hinton et al., 2015), from the fast system to the slow (McClelland et al., 1995).
+    """
+    laws = cache(partial(_night_laws, taught))
+
+    def learnt(mind: Mind, state: Dellm, prepared: Any, key: Array) -> tuple[Dellm, Report]:
+        learner = rule.init(state.params)
+        judged = episodic.judges(state.memory.episodic)
+        belief = _held_out_belief(mind, state) if judged else None
+        least = float(_held_out_loss(mind, state, belief, taught)) if judged else float("nan")
+        report = {"held_out_loss_before": least, "kept_step": 0.0, "updates": 0.0} if judged else {"updates": 0.0}
+        best, params, last = state.params, state.params, 0.0
+        for turn in range(-(-steps // chunk)):
+            key_of_turn = named_key(key, f"chunk {turn}")
+            params, learner, loss = _attend(
+                laws(mind), rule, material, chunk, taught > 0, state, prepared, params, learner, key_of_turn
+            )
+            report["updates"] += chunk
+            last = float(loss)
+            if not judged:
+                best = params
+                continue
+            held_out = float(_held_out_loss(mind, state.replace(params=params), belief, taught))
+            if held_out <= least:
+                best, least, report["kept_step"] = params, held_out, report["updates"]
+        if judged:
+            report["held_out_loss_after"] = least
+        return state.replace(params=best), report | {"loss": last}
+
+    return learnt
+
+
+@partial(jax.jit, static_argnums=0)
+def _held_out_belief(mind: Mind, state: Dellm) -> Array:
+    """log p(concept) of the held-out episodes by the whole, through each sense alone [S, B, C]."""
+    return jnp.stack([response.log_probability for response in held_out_responses(mind, state)[0]])
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def _held_out_loss(mind: Mind, state: Dellm, belief: Array, taught: float) -> Array:
+    """Mean over held-out episodes of what is learned at night, (-log p[target] + taught H(belief, p)) / (1 + taught).
+
+    p is the cortex's answer. Without the second term a cortex that is taught to doubt would seem to have got worse.
+    """
+    responses, target, weight = held_out_responses(mind, state)
+    log_p = jnp.stack([response.by["cortex"] for response in responses])
+    own = jnp.take_along_axis(log_p, target[None, :, None], axis=2)[..., 0]
+    believed = jnp.where(belief > UNBORN, jnp.exp(belief) * log_p, 0.0).sum(-1) if taught else 0.0
+    return -((own + taught * believed) / (1 + taught) * weight).sum() / jnp.maximum(weight.sum(), 1)
+
+
+def _night_laws(taught: float, mind: Mind) -> Mind:
+    """At night nobody teaches but, perhaps, the whole; one mind for one, so that it is compiled once."""
+    if not taught:
+        return mind._replace(teacher=None)
+
+    def loss(lesson: Lesson) -> Array:
+        believed = -(jnp.exp(lesson.belief) * jax.nn.log_softmax(lesson.logits)).sum(1)
+        return mind.loss(lesson) + taught * (lesson.weight * believed).sum() / jnp.maximum(lesson.weight.sum(), 1e-6)
+
+    return mind._replace(teacher=None, loss=loss)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def _attend(
+    mind: Mind,
+    rule: optax.GradientTransformationExtraArgs,
+    material: Material,
+    steps: int,
+    taught: bool,
+    state: Dellm,
+    prepared: Any,
+    params: Any,
+    learner: Any,
+    key: Array,
+) -> tuple[Any, Any, Array]:
+    def step(carry: tuple[Any, Any], key: Array) -> tuple[tuple[Any, Any], Array]:
+        for_material, for_senses = jax.random.split(key)
+        whole, lesson = material(mind, state, prepared, for_material)
+        if taught:
+            lesson = lesson.replace(belief=respond_to(mind, state, whole).log_probability)
+        heard = experiences.drop_senses(jax.random.uniform(for_senses, lesson.target.shape), whole)
+        params, learner, loss, _ = learn(
+            mind, state.architecture, carry[0], state.homeostasis, carry[1], rule, heard, lesson
+        )
+        return (params, learner), loss
+
+    (params, learner), losses = jax.lax.scan(step, (params, learner), jax.random.split(key, steps))
+    return params, learner, losses.mean()
