@@ -1,6 +1,5 @@
 """Percepts that lie on a grid (pictures, spectrograms): resampling, packed codes, frozen convolution, small warps."""
 
-from collections.abc import Callable
 from functools import cache
 
 import jax
@@ -75,10 +74,8 @@ def random_filters(key: Array, height: int, width: int, channels: int, count: in
     return w / jnp.sqrt((w**2).sum((0, 1, 2)))
 
 
-def random_convolution(
-    x_BHWC: Array, filters: Array, stride: int, cells: int, pool: Callable[[int, int], np.ndarray] = pooling
-) -> Array:
-    """sqrt of pooled relu(+-(x * w)): [B, H, W, C] -> [B, cells^2 * 2 count]. Never trained.
+def random_convolution(x_BHWC: Array, filters: Array, stride: int, cells: int) -> Array:
+    """sqrt of relu(+-(x * w)) averaged in overlapping cells: [B, H, W, C] -> [B, cells^2 * 2 count]. Never trained.
 
     Source: random convolutional kitchen sinks; with a closed-form readout, RanDumb (Prabhu et al., 2024).
     """
@@ -86,7 +83,7 @@ def random_convolution(
         x_BHWC, filters, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
     both = jnp.concatenate([jax.nn.relu(h), jax.nn.relu(-h)], axis=-1)
-    pooled = resample(both, pool(cells, both.shape[1]), pool(cells, both.shape[2]))
+    pooled = resample(both, blurring(cells, both.shape[1]), blurring(cells, both.shape[2]))
     return jnp.sqrt(pooled).reshape(x_BHWC.shape[0], -1)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from dellm_jax.errors import ArchitectureError
 from dellm_jax.senses.grid import (
     between,
-    blurring,
     pack,
     pooling,
     random_convolution,
@@ -174,7 +173,7 @@ class Audio:
 
     def expand(self, filters: Array, percept: Array) -> Array:
         """Frozen features [B, features] >= 0."""
-        return random_convolution(self._grid(percept), filters, self.stride, self.cells, blurring)
+        return random_convolution(self._grid(percept), filters, self.stride, self.cells)
 
     def _grid(self, percept: Array) -> Array:
         return percept.reshape(percept.shape[0], self.frames, self.mels, 1)

@@ -145,12 +145,18 @@ def test_turning_and_scaling_leave_the_centre():
 
 
 def test_frozen_features_by_hand():
-    """With 1 x 1 filters w and stride 1 a cell holds sqrt of the mean over its pixels of relu(w x), then relu(-w x)."""
+    """With 1 x 1 filters w and stride 1 a cell holds sqrt of the mean of relu(w x), then relu(-w x), over pixels weighted
+    by exp(-d^2 / 2 s^2), d their distance to the cell's centre and s = 0.4 cells."""
     x = np.random.default_rng(0).normal(size=(2, 4, 4, 1)).astype(np.float32)
     w = np.float32([2.0, -0.5])
     features = np.asarray(grid.random_convolution(x, w.reshape(1, 1, 1, 2), 1, 2)).reshape(2, 2, 2, 4)
     both = np.concatenate([np.maximum(x * w, 0), np.maximum(-x * w, 0)], axis=-1)
-    np.testing.assert_allclose(features, both.reshape(2, 2, 2, 2, 2, 4).mean((2, 4)) ** 0.5, rtol=1e-5)
+    for row, down in enumerate((0.5, 2.5)):
+        for column, right in enumerate((0.5, 2.5)):
+            apart = (np.arange(4) - down)[:, None] ** 2 + (np.arange(4) - right) ** 2
+            weight = np.exp(-apart / (2 * 0.8**2))
+            mean = (both * (weight / weight.sum())[:, :, None]).sum((1, 2))
+            np.testing.assert_allclose(features[:, row, column], mean**0.5, rtol=1e-5)
 
 
 # hearing
