@@ -145,8 +145,8 @@ def test_turning_and_scaling_leave_the_centre():
 
 
 def test_frozen_features_by_hand():
-    """With 1 x 1 filters w and stride 1 a cell holds sqrt of the mean of relu(w x), then relu(-w x), over pixels weighted
-    by exp(-d^2 / 2 s^2), d their distance to the cell's centre and s = 0.4 cells."""
+    """With 1 x 1 filters w and stride 1 a cell holds sqrt of the mean of relu(w x), then relu(-w x), over pixels
+    weighted by exp(-d^2 / 2 s^2), d their distance to the cell's centre and s = 0.4 cells."""
     x = np.random.default_rng(0).normal(size=(2, 4, 4, 1)).astype(np.float32)
     w = np.float32([2.0, -0.5])
     features = np.asarray(grid.random_convolution(x, w.reshape(1, 1, 1, 2), 1, 2)).reshape(2, 2, 2, 4)
