@@ -9,7 +9,7 @@ import numpy as np
 
 from dellm_jax.experience import validate
 from dellm_jax.mind import awake
-from dellm_jax.rest.night import rest
+from dellm_jax.rest.night import rest, undisturbed
 from dellm_jax.rest.wake import wake
 from dellm_jax.trees import named_key
 from dellm_jax.types import Dellm, Experience, Mind, Report, Schedule
@@ -49,13 +49,15 @@ def live(
     stream: Iterable[Experience | None],
     schedule: Schedule,
     clock: Callable[[], float] = monotonic,
+    disturbed: Callable[[], bool] = undisturbed,
 ) -> Iterator[tuple[str, Dellm, Report]]:
     """Live a stream of stretches [T, B, ...] and yield ("awake" | "rest", state, report) after each.
 
     The state passed in is donated: keep the one that is yielded. Before the first stretch, and before the end of each
     night, the awake step is compiled, and `compilations` of an awake report counts what compiled all the same.
     Silence is the time the stream takes to bring the next stretch; a stream that ends leaves silence for ever, so a
-    life that rests by inactivity rests a last time. A stream may yield None, a pause: where a task is over, for
+    life that rests by inactivity rests a last time. A night ends early where `disturbed()` is true between two of its
+    pieces, and the next goes on with it. A stream may yield None, a pause: where a task is over, for
     schedules that rest `at_pauses`; others do not notice. Raises ExperienceError before anything is learned from a
     stretch that is not fit to be lived.
     """
@@ -64,12 +66,12 @@ def live(
     for stretch in stream:
         if stretch is None:
             if schedule.at_pauses and lived is not None and int(state.clock.since_rest):
-                state, report = _night(mind, state, schedule, lived)
+                state, report = _night(mind, state, schedule, lived, disturbed)
                 yield "rest", state, report
             continue
         validate(state.architecture, stretch)
         if lived is not None and tired(schedule, state, clock() - waited):
-            state, report = _night(mind, state, schedule, stretch)
+            state, report = _night(mind, state, schedule, stretch, disturbed)
             yield "rest", state, report
         if lived is None:
             wake(stretch)(mind, state, state.key)
@@ -80,11 +82,11 @@ def live(
         report["compilations"] = float(awake._cache_size() - known)
         yield "awake", state, report
         if tired(schedule, state):
-            state, report = _night(mind, state, schedule, stretch)
+            state, report = _night(mind, state, schedule, stretch, disturbed)
             yield "rest", state, report
         waited = clock()
     if lived is not None and tired(schedule, state, inf):
-        state, report = _night(mind, state, schedule, lived)
+        state, report = _night(mind, state, schedule, lived, disturbed)
         yield "rest", state, report
 
 
@@ -96,6 +98,11 @@ def _averaged(reports: dict[str, np.ndarray]) -> Report:
     return means | {"lived": float(lived.sum())}
 
 
-def _night(mind: Mind, state: Dellm, schedule: Schedule, stretch: Experience) -> tuple[Dellm, Report]:
-    key = named_key(state.key, "night")
-    return rest(mind, (*schedule.night, ("wake", wake(stretch))), state, key)
+def _night(
+    mind: Mind, state: Dellm, schedule: Schedule, stretch: Experience, disturbed: Callable[[], bool]
+) -> tuple[Dellm, Report]:
+    stages = (*schedule.night, ("wake", wake(stretch)))
+    woken, report = rest(mind, stages, state, named_key(state.key, "night"), disturbed)
+    if woken.architecture != state.architecture and int(woken.clock.stage):  # interrupted before it could compile
+        wake(stretch)(mind, woken, state.key)
+    return woken, report

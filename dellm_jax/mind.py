@@ -67,7 +67,7 @@ def create(mind: Mind, architecture: Architecture, key: Array) -> Dellm:
             "trust": {expert: scalar(1.0) for expert in ("cortex", *memories)},
         },
         key=named_key(key, "life"),
-        clock=Clock(whole(), whole(), whole(), whole(), scalar(0.0), scalar(0.0)),
+        clock=Clock(whole(), whole(), whole(), whole(), whole(), scalar(0.0), scalar(0.0)),
     )
 
 

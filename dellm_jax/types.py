@@ -187,12 +187,16 @@ def _rounded(assembly: Assembly, quantum: int) -> Assembly:
 
 @struct.dataclass
 class Clock:
-    """How long a life has lived: scalars; the losses are running means of the awake loss (fast 0.9, slow 0.99)."""
+    """How long a life has lived: scalars; the losses are running means of the awake loss (fast 0.9, slow 0.99).
+
+    `stage`: where in its stages the next night begins, 0 unless the last one was interrupted.
+    """
 
     steps: Array
     experiences: Array
     since_rest: Array
     nights: Array
+    stage: Array
     loss_fast: Array
     loss_slow: Array
 

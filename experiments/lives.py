@@ -178,7 +178,7 @@ def _counted(lived: Lived, phase: str, step: int, day: int, report: Report) -> L
     return replace(
         lived,
         nights=lived.nights + 1,
-        rolled_back=lived.rolled_back + int(report["rolled_back"]),
+        rolled_back=lived.rolled_back + (report["rolled_back"] > 0),
         births=lived.births + int(report.get("grow/births", 0)),
         deaths=lived.deaths + int(report.get("prune/deaths", 0)),
         updates_rest=lived.updates_rest + int(sum(n for what, n in report.items() if what.endswith("/updates"))),
@@ -246,8 +246,7 @@ def _line(name: str, day: int, phase: str, report: Report, lived: Lived) -> str:
         story.append(f"dreamt, {report['dream/coherence']:.0%} coherent")
     if "held_out_before" in report:
         story.append(f"held-out {report['held_out_before']:.1%} -> {report['held_out_after']:.1%}")
-    if report["rolled_back"]:
-        story.append("rolled back")
+    story += [f"{what.removesuffix('/undone')} undone" for what in report if what.endswith("/undone")]
     return f"{name:>11}  night {day}  rested  {_now(lived)}  ({', '.join(story)})"
 
 

@@ -1,5 +1,6 @@
 """REM: learning from what was never lived, drawn from imagery and checked by semantic memory."""
 
+from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from dellm_jax.errors import ScheduleError
 from dellm_jax.memory import episodic, imagery
 from dellm_jax.mind import respond_to
 from dellm_jax.rest import gated
+from dellm_jax.rest.pieces import in_pieces
 from dellm_jax.rest.replay import episodes, varied
 from dellm_jax.types import CONCEPTS, Array, Dellm, Lesson, Mind, Report, Stage
 
@@ -43,15 +45,17 @@ def dream(
             raise ScheduleError(f"dream has {name}={share}; expected a share from 0 to 1")
     learnt = gated.school(_material(batch, blends, agreement), rule, steps, chunk, taught)
 
-    def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
+    def pieces(mind: Mind, state: Dellm, key: Array) -> Iterator[tuple[Dellm, Report]]:
         if not state.memory.imagery:
-            return state, {}
-        for_report, for_dreams = jax.random.split(key)
+            yield state, {}
+            return
+        for_quality, for_dreams = jax.random.split(key)
         likely = _prepared(state, rank)
-        woken, report = learnt(mind, state, likely, for_dreams)
-        return woken, report | {k: float(v) for k, v in _quality(mind, state, likely, agreement, for_report).items()}
+        quality = {k: float(v) for k, v in _quality(mind, state, likely, agreement, for_quality).items()}
+        for woken, report in learnt(mind, state, likely, for_dreams):
+            yield woken, report | quality
 
-    return stage
+    return in_pieces(pieces)
 
 
 @cache

@@ -1,6 +1,6 @@
 """Learning at night: in chunks, judged by what is held out, keeping the best."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any
 
@@ -30,8 +30,8 @@ def chunks(stage: str, steps: int, batch: int, chunk: int) -> int:
 
 def school(
     material: Material, rule: optax.GradientTransformationExtraArgs, steps: int, chunk: int, taught: float
-) -> Callable[[Mind, Dellm, Any, Array], tuple[Dellm, Report]]:
-    """(mind, state, prepared, key) -> the state after `steps` updates by `rule` on `material`, and a report.
+) -> Callable[[Mind, Dellm, Any, Array], Iterator[tuple[Dellm, Report]]]:
+    """(mind, state, prepared, key) -> what `steps` updates by `rule` on `material` make, and a report, chunk by chunk.
 
     The state of the rule is born and dies here. After every `chunk` steps the held-out episodes judge; the chunk with
     the least loss is kept, which may be none. Where nothing is held out, the last is kept. With `taught` > 0 the cortex
@@ -41,29 +41,27 @@ def school(
     """
     laws = cache(partial(_night_laws, taught))
 
-    def learnt(mind: Mind, state: Dellm, prepared: Any, key: Array) -> tuple[Dellm, Report]:
+    def learnt(mind: Mind, state: Dellm, prepared: Any, key: Array) -> Iterator[tuple[Dellm, Report]]:
         learner = rule.init(state.params)
         judged = episodic.judges(state.memory.episodic)
         belief = _held_out_belief(mind, state) if judged else None
         least = float(_held_out_loss(mind, state, belief, taught)) if judged else float("nan")
         report = {"held_out_loss_before": least, "kept_step": 0.0, "updates": 0.0} if judged else {"updates": 0.0}
-        best, params, last = state.params, state.params, 0.0
+        best, params = state.params, state.params
         for turn in range(-(-steps // chunk)):
             key_of_turn = named_key(key, f"chunk {turn}")
             params, learner, loss = _attend(
                 laws(mind), rule, material, chunk, taught > 0, state, prepared, params, learner, key_of_turn
             )
-            report["updates"] += chunk
-            last = float(loss)
-            if not judged:
+            report |= {"updates": report["updates"] + chunk, "loss": float(loss)}
+            if judged:
+                held_out = float(_held_out_loss(mind, state.replace(params=params), belief, taught))
+                if held_out <= least:
+                    best, least, report["kept_step"] = params, held_out, report["updates"]
+                report["held_out_loss_after"] = least
+            else:
                 best = params
-                continue
-            held_out = float(_held_out_loss(mind, state.replace(params=params), belief, taught))
-            if held_out <= least:
-                best, least, report["kept_step"] = params, held_out, report["updates"]
-        if judged:
-            report["held_out_loss_after"] = least
-        return state.replace(params=best), report | {"loss": last}
+            yield state.replace(params=best), dict(report)
 
     return learnt
 

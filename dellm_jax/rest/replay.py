@@ -10,8 +10,9 @@ import optax
 from dellm_jax import experience as experiences
 from dellm_jax.memory import episodic
 from dellm_jax.rest import gated
+from dellm_jax.rest.pieces import in_pieces
 from dellm_jax.trees import named_key
-from dellm_jax.types import Array, Dellm, Lesson, Mind, Report, Stage
+from dellm_jax.types import Array, Dellm, Lesson, Mind, Stage
 
 
 def replay(
@@ -24,10 +25,7 @@ def replay(
     chunk = gated.chunks("replay", steps, batch, chunk)
     learnt = gated.school(episodes(batch), rule, steps, chunk, taught)
 
-    def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
-        return learnt(mind, state, None, key)
-
-    return stage
+    return in_pieces(lambda mind, state, key: learnt(mind, state, None, key))
 
 
 @cache

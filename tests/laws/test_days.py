@@ -64,7 +64,7 @@ class Life:
     """As much of a life as being tired looks at."""
 
     def __init__(self, since: int, steps: int = 0, fast: float = 1.0, slow: float = 1.0):
-        whole = [jnp.asarray(number) for number in (steps, since, since, 0)]
+        whole = [jnp.asarray(number) for number in (steps, since, since, 0, 0)]
         self.clock = Clock(*whole, jnp.float32(fast), jnp.float32(slow))
 
 

@@ -299,14 +299,101 @@ def not_a_number(mind, state, key):
     return state.replace(hyper=dict(state.hyper) | {"firing_target": jnp.float32(jnp.nan)}), {}
 
 
-@pytest.mark.parametrize("saboteur", [random_weights, not_a_number])
-def test_a_night_that_harms_is_undone(evening, saboteur):
+def deleted_concept(mind, state, key):
+    """A third: nobody knows of concept 0 any more."""
+    concepts = state.homeostasis["concepts"]
+    gone = dict(concepts) | {"active": concepts["active"].at[0].set(0.0)}
+    return state.replace(homeostasis=dict(state.homeostasis) | {"concepts": gone}), {}
+
+
+@pytest.fixture(scope="module")
+def rested(evening):
+    """A life after one good night."""
+    return rest(
+        MIND, (("replay", replay(ADAM, 40, 8, 20)), ("consolidate", consolidate())), evening, jax.random.key(1)
+    )[0]
+
+
+@pytest.mark.parametrize("saboteur", [random_weights, not_a_number, deleted_concept])
+def test_a_night_that_harms_is_undone(rested, saboteur):
     """The evening comes back bit for bit, one night later, and the report says so."""
-    rested, _ = rest(MIND, (("replay", replay(ADAM, 40, 8, 20)),), evening, jax.random.key(1))
     woken, report = rest(MIND, (("saboteur", saboteur),), rested, jax.random.key(2))
-    assert report["rolled_back"] == 1
+    assert report["rolled_back"] == report["saboteur/undone"] == 1
+    assert report["held_out_after"] == report["held_out_before"]
     assert same(woken, rested, but=("clock/nights", "clock/since_rest"))
     assert int(woken.clock.nights) == int(rested.clock.nights) + 1 and int(woken.clock.since_rest) == 0
+
+
+NIGHT = {"prune": prune(), "replay": replay(ADAM, 20, 8, 10), "rescale": rescale(), "consolidate": consolidate()}
+
+
+@pytest.mark.parametrize("saboteur", [random_weights, not_a_number, deleted_concept])
+@pytest.mark.parametrize("place", NIGHT)
+def test_whichever_stage_is_sabotaged_it_wakes_as_from_a_night_without_it(rested, place, saboteur):
+    """The culprit is found, named and left out; every other stage is kept, and nothing held out is answered worse."""
+    stages = [(name, saboteur if name == place else stage) for name, stage in NIGHT.items()]
+    woken, report = rest(MIND, stages, rested, jax.random.key(3))
+    assert not worse(judge(MIND, rested), judge(MIND, woken))
+    assert report[f"{place}/undone"] == 1 == report["rolled_back"]
+    without, _ = rest(MIND, [stage for stage in stages if stage[0] != place], rested, jax.random.key(3))
+    assert same(woken, without)
+
+
+def test_two_saboteurs_are_both_left_out(rested):
+    """One that is not finite, one that is: what is left of the night is its good stage."""
+    stages = [("one", random_weights), ("rescale", rescale()), ("two", not_a_number), ("three", deleted_concept)]
+    woken, report = rest(MIND, stages, rested, jax.random.key(3))
+    assert report["rolled_back"] == 3 and "rescale/undone" not in report
+    assert same(woken, rest(MIND, stages[1:2], rested, jax.random.key(3))[0])
+
+
+def after(calls):
+    """What disturbs the sleeper from the asked time on."""
+    asked = iter(range(1, 10**6))
+    return lambda: next(asked) >= calls
+
+
+QUIET = (("prune", prune()), ("grow", grow(per_concept=2)), ("rescale", rescale()), ("consolidate", consolidate()))
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+def test_an_interrupted_night_goes_on_where_it_was_and_ends_as_if_it_had_not_been(rested, pieces):
+    """Stages of one piece: two nights of one key are the whole night, bit for bit; the first is no night yet."""
+    part, report = rest(MIND, QUIET, rested, jax.random.key(3), after(pieces))
+    assert report[f"{QUIET[pieces - 1][0]}/interrupted"] == 1 and int(part.clock.stage) == pieces
+    assert int(part.clock.nights) == int(rested.clock.nights) and report["rolled_back"] == 0
+    rest_of_it, report = rest(MIND, QUIET, part, jax.random.key(3))
+    assert not any(what.endswith("interrupted") for what in report) and int(rest_of_it.clock.stage) == 0
+    assert same(rest_of_it, rest(MIND, QUIET, rested, jax.random.key(3))[0])
+
+
+def test_who_is_woken_in_a_stage_keeps_what_it_has_learned_so_far(rested):
+    """Replay that is interrupted after its first chunk is a replay of one chunk."""
+    stages = [("replay", replay(ADAM, 60, 8, 10)), ("consolidate", consolidate())]
+    woken, report = rest(MIND, stages, rested, jax.random.key(3), after(1))
+    assert report["replay/updates"] == 10 and report["replay/interrupted"] == 1
+    short, _ = rest(MIND, [("replay", replay(ADAM, 10, 8, 10))], rested, jax.random.key(3))
+    assert same(woken, short, but=("clock/nights", "clock/stage", "clock/since_rest"))
+    assert int(woken.clock.since_rest) == int(rested.clock.since_rest), "as tired as before"
+
+
+def test_who_is_woken_is_guarded_too(rested):
+    """What a saboteur did before the interruption is undone."""
+    stages = [("saboteur", random_weights), ("rescale", rescale()), ("consolidate", consolidate())]
+    woken, report = rest(MIND, stages, rested, jax.random.key(3), after(2))
+    assert report["saboteur/undone"] == 1 and not worse(judge(MIND, rested), judge(MIND, woken))
+
+
+def test_a_disturbed_life_sleeps_on_at_the_next_opportunity_and_nothing_compiles_awake():
+    """Woken after every piece it comes through its night stage by stage, growing on the way."""
+    schedule = Schedule(rest_every=20, night=(("grow", grow(per_concept=2)), ("rescale", rescale())))
+    stream = (stretch(seed, 5) for seed in range(6))
+    told = list(live(MIND, create(MIND, BODY, jax.random.key(0)), stream, schedule, disturbed=lambda: True))
+    nights = [report for phase, _, report in told if phase == "rest"]
+    interrupted = [[what for what in night if what.endswith("/interrupted")] for night in nights]
+    assert interrupted == [["grow/interrupted"], ["rescale/interrupted"], []] * 3
+    assert sum(report["compilations"] for phase, _, report in told if phase == "awake") == 0
+    assert int(told[-1][1].clock.nights) == 3
 
 
 def phases(schedule, times=None, stretches=4):
