@@ -57,6 +57,14 @@ def resumed(arguments: Sequence[str]) -> Path | None:
     return run_folder(named[0])
 
 
+def run_argument() -> Path:
+    """The folder of `run=<folder>`, which must be a run's and is the only argument."""
+    named = [argument.split("=", 1)[1] for argument in sys.argv[1:] if argument.startswith("run=")]
+    if len(named) != 1 or len(sys.argv) != 2:
+        raise SnapshotError("expected exactly one argument, run=<folder of a run>")
+    return run_folder(named[0])
+
+
 def run_folder(name: str) -> Path:
     """A folder that holds a run."""
     folder = Path(name)

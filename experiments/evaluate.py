@@ -4,7 +4,6 @@ python -m experiments.evaluate run=outputs/2026-01-31/12-00-00
 """
 
 import json
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +11,10 @@ import jax
 from rich.console import Console
 from rich.table import Table
 
-from dellm_jax.errors import SnapshotError
 from dellm_jax.mind import create
 from dellm_jax.persistence import load_newest
 from experiments import build
-from experiments.command import configuration, guarded, run_folder
+from experiments.command import configuration, guarded, run_argument
 from experiments.examine import KNOWING, examine
 
 
@@ -49,10 +47,7 @@ def evaluate(folder: Path, console: Console) -> float:
 
 def main() -> None:
     """`run=<folder>`."""
-    named = [argument.split("=", 1)[1] for argument in sys.argv[1:] if argument.startswith("run=")]
-    if len(named) != 1 or len(sys.argv) != 2:
-        raise SnapshotError("expected exactly one argument, run=<folder of a run>")
-    evaluate(run_folder(named[0]), Console())
+    evaluate(run_argument(), Console())
 
 
 if __name__ == "__main__":

@@ -116,7 +116,9 @@ def follow(memory: Semantic, steps: int) -> Semantic:
     def step(_: int, walk: tuple[Array, ...]) -> tuple[Array, ...]:
         x, residual, direction, energy = walk
         applied = _covariance_product(memory, direction)
-        length = energy / jnp.maximum((direction * applied).sum(0), 1e-30)
+        # Rounding may leave no curvature in a direction that never varied: go no further in it (Steihaug, 1983).
+        curvature = (direction * applied).sum(0)
+        length = jnp.where(curvature > 0, energy / jnp.where(curvature > 0, curvature, 1.0), 0.0)
         residual = residual - length * applied
         eased = scale * residual
         fresh = (residual * eased).sum(0)
@@ -137,10 +139,20 @@ def solve(memory: Semantic) -> Semantic:
 
 
 def _factor(memory: Semantic) -> tuple[Array, bool]:
+    """Of Sigma + ridge I. Where features hardly vary, rounding may leave Sigma with negative eigenvalues that the ridge
+    does not lift: it is then raised tenfold until there is a factor."""
     features = memory.total.shape[1]
     seen = jnp.maximum(memory.count.sum(), 1)
     within = (symmetric.dense(memory.gram, features) - means(memory).T @ memory.total) / seen
-    return jax.scipy.linalg.cho_factor(within + ridge(memory) * jnp.eye(features))
+
+    def factor(raised: Array) -> tuple[Array, Array]:
+        return raised, jax.scipy.linalg.cho_factor(within + raised * jnp.eye(features), lower=True)[0]
+
+    def failed(tried: tuple[Array, Array]) -> Array:
+        return jnp.isfinite(tried[0]) & ~jnp.isfinite(tried[1]).all()
+
+    _, found = jax.lax.while_loop(failed, lambda tried: factor(10 * tried[0]), factor(ridge(memory)))
+    return found, True
 
 
 def log_evidence(memory: Semantic, features: Array) -> Array:

@@ -50,7 +50,7 @@ def dream(
             yield state, {}
             return
         for_quality, for_dreams = jax.random.split(key)
-        likely = _prepared(state, rank)
+        likely = prepared(state, rank)
         quality = {k: float(v) for k, v in _quality(mind, state, likely, agreement, for_quality).items()}
         for woken, report in learnt(mind, state, likely, for_dreams):
             yield woken, report | quality
@@ -64,7 +64,8 @@ def _material(batch: int, blends: float, agreement: float) -> gated.Material:
 
 
 @partial(jax.jit, static_argnums=1)
-def _prepared(state: Dellm, rank: int) -> dict[str, imagery.Gaussians]:
+def prepared(state: Dellm, rank: int) -> dict[str, imagery.Gaussians]:
+    """What every sense that has imagery dreams from: `rank` axes a concept, or as many as there are latents."""
     return {
         sense: imagery.gaussians(kept, min(rank, kept.total.shape[1])) for sense, kept in state.memory.imagery.items()
     }

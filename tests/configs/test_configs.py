@@ -10,7 +10,7 @@ import safetensors.numpy
 from omegaconf import OmegaConf
 
 from dellm_jax import streams
-from experiments import benchmark, build, evaluate, lives
+from experiments import benchmark, build, dream, evaluate, lives
 from experiments.config import sound
 
 GROUPS = sorted({path.parent.name for path in jobs.CONF.glob("*/*.yaml")})
@@ -213,6 +213,18 @@ def lived_as_promised(folder: Path, summary: dict) -> None:
 def test_backprop_is_lived_as_promised() -> None:
     folder = jobs.short_run()
     lived_as_promised(folder, json.loads((folder / "summary.json").read_text()))
+
+
+def test_the_first_life_is_lived_in_little(tmp_path: Path) -> None:
+    """What the README begins with, through all its senses, the written word too, which never varies; and it dreams."""
+    few = ("size=tiny", "cycle.days=3", "stream.examples=100", "cycle.rest_every=100", "cycle.night_steps=20")
+    summary = jobs.lived(tmp_path, "+cycle=fast", *few, "baselines=false", "log=none", "imagery=[image,audio]")
+    assert set(summary["by_sense"]) == {"together", "image", "audio"} and summary["final_accuracy"] > 0.8
+    assert (summary["nights"], summary["rolled_back"], summary["awake_compilations"]) == (3, 0, 0)
+    assert jobs.commanded(dream.main, f"run={tmp_path}") == 0
+    assert (tmp_path / "dreams.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list(tmp_path.glob("dream-*.wav"))) == 10
+    assert jobs.commanded(dream.main, f"run={jobs.short_run()}") == 2, "a life without imagery does not dream"
 
 
 @pytest.mark.parametrize(

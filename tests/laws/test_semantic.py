@@ -56,6 +56,21 @@ def close(actual, expected, tolerance: float = 1e-4) -> None:
     np.testing.assert_allclose(actual, expected, atol=tolerance * max(np.abs(expected).max(), 1e-6), rtol=0)
 
 
+def test_features_that_never_vary_are_known_and_stay_finite():
+    """One way to write each of two words: Sigma is nothing but rounding, and its readout still tells them apart."""
+    random = np.random.default_rng(0)
+    words = np.zeros((2, 256), np.float32)
+    for word in words:
+        word[random.choice(256, 5, replace=False)] = 8 / 5**0.5
+    target = random.integers(0, 2, 320).astype(np.int32)
+    memory = semantic.empty(NONE, 256, CONCEPTS, 10)
+    for start in range(0, 320, 10):
+        memory = observe(memory, words[target[start : start + 10]], target[start : start + 10], np.ones(10, np.float32))
+    for known in (memory, solve(memory)):
+        said = np.asarray(log_evidence(known, words))
+        assert np.isfinite(known.readout).all() and said[:, :2].argmax(1).tolist() == [0, 1]
+
+
 @jax.jit
 def packed_algebra(one: jax.Array, two: jax.Array, columns: jax.Array) -> tuple[jax.Array, ...]:
     """S = X^T X of rows that come in two parts: S packed and dense, S V, diag S."""

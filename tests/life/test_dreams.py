@@ -13,7 +13,7 @@ from dellm_jax.errors import ScheduleError
 from dellm_jax.learning import cross_entropy
 from dellm_jax.mind import awake, create, respond, respond_to
 from dellm_jax.rest import consolidate, dream, rest
-from dellm_jax.rest.dream import _dreamt, _prepared, scenario
+from dellm_jax.rest.dream import _dreamt, prepared, scenario
 from dellm_jax.rest.judge import judge
 from dellm_jax.senses import Text
 from dellm_jax.types import Assembly, Experience
@@ -78,7 +78,7 @@ def test_a_night_with_dreams_is_the_same_for_the_same_key(evening):
 
 def test_hypotheses_count_only_where_semantic_memory_agrees(evening):
     """Blends are named by the evening's self; those of which semantic memory is not sure weigh nothing."""
-    likely = _prepared(evening, 4)
+    likely = prepared(evening, 4)
     percepts, named, counts, blended, _ = _dreamt(MIND, evening, likely, 400, 0.5, 0.99, jax.random.key(3))
     response = respond_to(MIND, evening, percepts)
     sure = np.exp(np.take_along_axis(response.by["image"], np.asarray(named)[:, None], axis=1)[:, 0])
@@ -92,7 +92,7 @@ def test_hypotheses_count_only_where_semantic_memory_agrees(evening):
 
 def test_only_what_is_born_is_dreamt_of(evening):
     """Concept 3 was never met."""
-    *_, concept = _dreamt(MIND, evening, _prepared(evening, 4), 400, 0.0, 0.9, jax.random.key(0))
+    *_, concept = _dreamt(MIND, evening, prepared(evening, 4), 400, 0.0, 0.9, jax.random.key(0))
     assert set(np.asarray(concept).tolist()) == {0, 1, 2}
 
 
@@ -104,7 +104,7 @@ def test_a_blend_lies_between_its_concepts_and_unpictured_senses_are_absent():
     day = stretch(0, 30)
     words = np.broadcast_to(np.frombuffer(b"word", np.uint8), (30, 4, 4))
     state, _ = awake(ALONE, state, day.replace(senses=day.senses | {"text": words}))
-    likely = _prepared(state, 0)
+    likely = prepared(state, 0)
     one, two, share = jnp.asarray([0, 1]), jnp.asarray([2, 2]), jnp.asarray([0.25, 1.0])
     percepts = scenario(state, likely, one, two, share, jax.random.key(0))
     mean = likely["image"].mean
