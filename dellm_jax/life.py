@@ -26,7 +26,7 @@ def sleep_pressure(state: Dellm, full: int) -> float:
     clock = jax.device_get(state.clock)
     surprise = min(max(float(clock.loss_fast) / max(float(clock.loss_slow), 1e-6) - 1, 0.0), 1.0)
     return (
-        0.6 * min(1.0, int(clock.since_rest) / full)
+        0.6 * min(1.0, int(clock.since_rest) / max(full, 1))
         + 0.3 * surprise
         + 0.1 * min(1.0, int(clock.steps) / PRESSURE_STEPS)
     )
@@ -54,7 +54,8 @@ def live(
     """Live a stream of stretches [T, B, ...] and yield ("awake" | "rest", state, report) after each.
 
     The state passed in is donated: keep the one that is yielded. Before the first stretch, and before the end of each
-    night, the awake step is compiled, and `compilations` of an awake report counts what compiled all the same.
+    night, the awake step is compiled, and `compilations` of an awake report counts what compiled all the same;
+    `pressure` is the sleep pressure after it.
     Silence is the time the stream takes to bring the next stretch; a stream that ends leaves silence for ever, so a
     life that rests by inactivity rests a last time. A night ends early where `disturbed()` is true between two of its
     pieces, and the next goes on with it. A stream may yield None, a pause: where a task is over, for
@@ -80,6 +81,7 @@ def live(
         state, reports = awake(mind, state, stretch)
         report = _averaged(jax.device_get(reports))
         report["compilations"] = float(awake._cache_size() - known)
+        report["pressure"] = sleep_pressure(state, schedule.full)
         yield "awake", state, report
         if tired(schedule, state):
             state, report = _night(mind, state, schedule, stretch, disturbed)

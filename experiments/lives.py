@@ -50,13 +50,15 @@ class Plan:
 @dataclass(frozen=True)
 class Lived:
     """What came of it. `matrix[way]` is R[i, j], NaN where not examined; `timeline` has a row per examination;
-    `prequential` has [day, experiences, share answered rightly before learning, mean loss] of every stretch."""
+    `prequential` has [day, experiences, share answered rightly before learning, mean loss] of every stretch, `pressure`
+    [step, sleep pressure] of every stretch."""
 
     name: str
     matrix: dict[str, list[list[float]]] = field(default_factory=lambda: {way: [] for way in WAYS})
     accuracy: dict[str, dict[str, float]] = field(default_factory=dict)
     timeline: list[dict[str, Any]] = field(default_factory=list)
     prequential: list[list[float]] = field(default_factory=list)
+    pressure: list[list[float]] = field(default_factory=list)
     newborn: list[float] = field(default_factory=list)
     awake_compilations: int = 0
     births: int = 0
@@ -173,7 +175,11 @@ def _counted(lived: Lived, phase: str, step: int, day: int, report: Report) -> L
         compilations = lived.awake_compilations + int(report["compilations"])
         told = [float(day), report["lived"], report["accuracy"], report["loss"]]
         return replace(
-            lived, updates_awake=step, awake_compilations=compilations, prequential=[*lived.prequential, told]
+            lived,
+            updates_awake=step,
+            awake_compilations=compilations,
+            prequential=[*lived.prequential, told],
+            pressure=[*lived.pressure, [float(step), report["pressure"]]],
         )
     return replace(
         lived,

@@ -90,7 +90,7 @@ def write_summary(path: Path, content: dict[str, Any]) -> None:
 
 
 def figure(lives: dict[str, Lived], path: Path) -> Path:
-    """Hypnogram, accuracy on everything and network size of every life, over the steps lived awake."""
+    """Hypnogram with sleep pressure, accuracy on everything and network size of every life, over the awake steps."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -98,7 +98,7 @@ def figure(lives: dict[str, Lived], path: Path) -> Path:
 
     main = lives["dellm"]
     fig, (sleep, accuracy, size) = plt.subplots(
-        3, 1, figsize=(9, 7), sharex=True, height_ratios=(1, 4, 3), constrained_layout=True
+        3, 1, figsize=(9, 7), sharex=True, height_ratios=(2, 4, 3), constrained_layout=True
     )
     nights = [moment["step"] for moment in main.timeline if moment["night"]]
     steps = np.sort(np.repeat([0.0, *nights, main.timeline[-1]["step"]], 1))
@@ -107,6 +107,8 @@ def figure(lives: dict[str, Lived], path: Path) -> Path:
         sleep.vlines(night, 0, 1, color="tab:blue", lw=3)
         for axis in (accuracy, size):
             axis.axvline(night, color="tab:blue", alpha=0.15)
+    sleep.plot(*zip(*main.pressure, strict=True), color="tab:red", lw=1, label="sleep pressure")
+    sleep.legend(loc="center left", fontsize=8)
     sleep.set(yticks=(0, 1), yticklabels=("rest", "awake"), ylim=(-0.2, 1.3), title="a life, by awake steps")
     for name, lived in lives.items():
         if name == "joint":

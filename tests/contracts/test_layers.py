@@ -12,7 +12,7 @@ LEVELS = (
     ("axes", "compilation", "errors", "metrics", "trees", "types"),
     ("assemblies", "learning", "memory", "persistence", "senses", "streams", "surgery"),
     ("experience", "mind", "rehearsal", "rest"),
-    ("conversation", "life", "meta"),
+    ("conversation", "imagine", "life", "meta"),
 )
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 FORBIDDEN = {"experiments", "hydra", "omegaconf", "rich", "wandb"}

@@ -9,13 +9,15 @@ import optax
 import pytest
 from test_nights import ADAM, BODY, MIND, same, stretch
 
-from dellm_jax.errors import ScheduleError
+from dellm_jax.errors import ExperienceError, ScheduleError
+from dellm_jax.imagine import imagine
 from dellm_jax.learning import cross_entropy
 from dellm_jax.mind import awake, create, respond, respond_to
 from dellm_jax.rest import consolidate, dream, rest
 from dellm_jax.rest.dream import _dreamt, prepared, scenario
 from dellm_jax.rest.judge import judge
 from dellm_jax.senses import Text
+from dellm_jax.trees import copy
 from dellm_jax.types import Assembly, Experience
 
 # Pictures of 4x4 are nothing when they are shifted: here no invariance is known.
@@ -112,6 +114,30 @@ def test_a_blend_lies_between_its_concepts_and_unpictured_senses_are_absent():
     np.testing.assert_allclose(percepts.values["image"][1], mean[1], atol=1e-6)
     assert percepts.presence["image"].tolist() == [1, 1] and percepts.presence["text"].tolist() == [0, 0]
     assert not np.asarray(percepts.values["text"]).any()
+
+
+def test_what_is_imagined_is_lived_by_another_self(evening):
+    """A scenario of a concept it never met: the copy would know it, is the life that really lives it, bit for bit, and
+    the life itself is as it was."""
+    before, scenario = copy(evening), stretch(5, 40, (3,))
+    other, report = imagine(MIND, evening, scenario)
+    assert same(evening, before)
+    assert report["known_before"] == 0 and report["known_after"] > 0.9
+    assert 0 < report["confidence_before"] <= 1 and report["held_out_before"] > 0.9
+    lived, _ = awake(MIND, before, scenario)
+    assert same(other, lived)
+    with pytest.raises(ExperienceError, match="image"):
+        imagine(MIND, evening, scenario.replace(senses={"image": scenario.senses["image"][..., :2, :]}))
+
+
+def test_experiences_that_weigh_nothing_are_not_counted_in_what_is_known(evening):
+    """And a life that holds nothing out reports nothing of it."""
+    scenario = stretch(5, 4, (0, 1))
+    scenario = scenario.replace(target=np.where(np.arange(4) < 2, scenario.target, 2).astype(np.int32))
+    blind = scenario.replace(weight=np.broadcast_to(np.float32([1, 1, 0, 0]), (4, 4)).copy())
+    assert imagine(MIND, evening, blind)[1]["known_before"] > 0.9 > imagine(MIND, evening, scenario)[1]["known_before"]
+    state = create(ALONE, replace(PICTURED, episodic_bytes=0), jax.random.key(0))
+    assert not any(what.startswith("held_out") for what in imagine(ALONE, state, scenario)[1])
 
 
 @pytest.mark.parametrize(
