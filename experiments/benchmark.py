@@ -21,6 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import jax
 import pooch
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
@@ -153,7 +154,9 @@ def _whole(switch: str, text: str, least: int) -> int:
 def _lived(todo: list[Cell], work: Path, jobs: int) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
     """The cells as they are done: here one after another, or in `jobs` processes of one thread each."""
     if jobs == 1:
-        yield from ((cell, live_cell(cell, work)) for cell in todo)
+        for cell in todo:
+            yield cell, live_cell(cell, work)
+            jax.clear_caches()  # the programs of many bodies would use up the memory maps that a process may have
         return
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {ONE_THREAD}"
     # A worker is replaced from time to time, and with it what it compiled.

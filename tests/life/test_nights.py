@@ -483,7 +483,8 @@ def test_what_is_told_is_told_of_what_was_lived():
         assert told[what] == pytest.approx(np.dot(moments[what], [4, 1, 0, 2, 0]) / 7)
     assert next(life)[0] == "rest"
     phase, _, told = next(life)
-    assert phase == "awake" and told == {"loss": 0, "accuracy": 0, "lived": 0, "compilations": 0, "pressure": 0}
+    assert phase == "awake" and 0 <= told.pop("pressure") <= 1
+    assert told == {"loss": 0, "accuracy": 0, "lived": 0, "compilations": 0}
     assert list(life) == [], "nor is there anything to rest from"
 
 
