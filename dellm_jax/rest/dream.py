@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -88,15 +88,32 @@ def scenario(
     return experiences.Percepts(values, presence if len(values) > 1 else {})
 
 
-def _dreamt(
-    mind: Mind, state: Dellm, likely: Any, many: int, blends: float, agreement: float, key: Array
-) -> tuple[experiences.Percepts, Array, Array, Array, Array]:
-    """Percepts, the concept [B] each is learned as, whether it counts [B], whether it is a blend [B], and its first
-    concept [B]."""
+class Dreams(NamedTuple):
+    """Percepts of B dreams; `concept` [B] that each began with, whether it is `blended` [B] with another; what it is
+    `named` [B], which is what it teaches, and whether it `counts` [B]."""
+
+    percepts: experiences.Percepts
+    concept: Array
+    blended: Array
+    named: Array
+    counts: Array
+
+
+def checked(
+    mind: Mind,
+    state: Dellm,
+    likely: dict[str, imagery.Gaussians],
+    many: int,
+    blends: float,
+    agreement: float,
+    key: Array,
+) -> Dreams:
+    """Dreams of all concepts that were ever perceived, drawn evenly, named and checked by the self of `state`."""
     for_concept, for_other, for_blend, for_share, for_scene = jax.random.split(key, 5)
-    born = jnp.log(state.homeostasis[CONCEPTS]["active"])
-    concept = jax.random.categorical(for_concept, born, shape=(many,))
-    other = jax.random.categorical(for_other, born, shape=(many,))
+    pictured = sum(kept.count for kept in state.memory.imagery.values()) > 0
+    even = jnp.where(pictured & (state.homeostasis[CONCEPTS]["active"] > 0), 0.0, -jnp.inf)
+    concept = jax.random.categorical(for_concept, even, shape=(many,))
+    other = jax.random.categorical(for_other, even, shape=(many,))
     blended = jax.random.uniform(for_blend, (many,)) < blends
     share = jnp.where(blended, jax.random.uniform(for_share, (many,), minval=0.2, maxval=0.8), 1.0)
     percepts = scenario(state, likely, concept, other, share, for_scene)
@@ -109,7 +126,7 @@ def _dreamt(
         counts = jnp.where(blended, sure, meant.argmax(1) == named)
     else:
         counts = ~blended
-    return percepts, named, counts, blended, concept
+    return Dreams(percepts, concept, blended, named, counts)
 
 
 def _dreams_among_episodes(
@@ -118,12 +135,12 @@ def _dreams_among_episodes(
     for_episodes, for_dreams, for_view = jax.random.split(key, 3)
     lived = episodic.capacity(state.memory.episodic) > 0
     many = batch - batch // 2 if lived else batch
-    percepts, named, counts, _, _ = _dreamt(mind, state, likely, many, blends, agreement, for_dreams)
-    percepts = varied(state, percepts, for_view)
+    dreams = checked(mind, state, likely, many, blends, agreement, for_dreams)
+    percepts = varied(state, dreams.percepts, for_view)
     lesson = Lesson(
         jnp.zeros((many, state.architecture.concepts)),
-        named,
-        counts.astype(jnp.float32),
+        dreams.named,
+        dreams.counts.astype(jnp.float32),
         jnp.zeros((many,)),
         state.clock.nights.astype(jnp.float32),
     )
@@ -142,15 +159,15 @@ def _quality(mind: Mind, state: Dellm, likely: Any, agreement: Array, key: Array
     """Of a sample of dreams: `coherence`, how many semantic memory, which learned from real life alone, names as meant;
     `diversity`, their variance around the concept's mean relative to that of what was lived; `acceptance` of blends."""
     for_plain, for_blend, for_spread = jax.random.split(key, 3)
-    *_, coherent, _, concept = _dreamt(mind, state, likely, SAMPLE, 0.0, 0.0, for_plain)
-    *_, accepted, _, _ = _dreamt(mind, state, likely, SAMPLE, 1.0, agreement, for_blend)
+    plain = checked(mind, state, likely, SAMPLE, 0.0, 0.0, for_plain)
+    blends = checked(mind, state, likely, SAMPLE, 1.0, agreement, for_blend)
 
     def spread(sense: str, of: imagery.Gaussians) -> Array:
-        apart = ((imagery.dream(of, concept, for_spread) - of.mean[concept]) ** 2).sum(1).mean()
-        return apart / jnp.maximum(imagery.variance(state.memory.imagery[sense])[concept].mean(), 1e-9)
+        apart = ((imagery.dream(of, plain.concept, for_spread) - of.mean[plain.concept]) ** 2).sum(1).mean()
+        return apart / jnp.maximum(imagery.variance(state.memory.imagery[sense])[plain.concept].mean(), 1e-9)
 
     return {
-        "coherence": coherent.mean(),
+        "coherence": plain.counts.mean(),
         "diversity": jnp.stack([spread(sense, of) for sense, of in likely.items()]).mean(),
-        "acceptance": accepted.mean(),
+        "acceptance": blends.counts.mean(),
     }

@@ -14,7 +14,7 @@ from dellm_jax.imagine import imagine
 from dellm_jax.learning import cross_entropy
 from dellm_jax.mind import awake, create, respond, respond_to
 from dellm_jax.rest import consolidate, dream, rest
-from dellm_jax.rest.dream import _dreamt, prepared, scenario
+from dellm_jax.rest.dream import checked, prepared, scenario
 from dellm_jax.rest.judge import judge
 from dellm_jax.senses import Text
 from dellm_jax.trees import copy
@@ -81,7 +81,7 @@ def test_a_night_with_dreams_is_the_same_for_the_same_key(evening):
 def test_hypotheses_count_only_where_semantic_memory_agrees(evening):
     """Blends are named by the evening's self; those of which semantic memory is not sure weigh nothing."""
     likely = prepared(evening, 4)
-    percepts, named, counts, blended, _ = _dreamt(MIND, evening, likely, 400, 0.5, 0.99, jax.random.key(3))
+    percepts, _, blended, named, counts = checked(MIND, evening, likely, 400, 0.5, 0.99, jax.random.key(3))
     response = respond_to(MIND, evening, percepts)
     sure = np.exp(np.take_along_axis(response.by["image"], np.asarray(named)[:, None], axis=1)[:, 0])
     blended, counts = np.asarray(blended), np.asarray(counts)
@@ -94,8 +94,8 @@ def test_hypotheses_count_only_where_semantic_memory_agrees(evening):
 
 def test_only_what_is_born_is_dreamt_of(evening):
     """Concept 3 was never met."""
-    *_, concept = _dreamt(MIND, evening, prepared(evening, 4), 400, 0.0, 0.9, jax.random.key(0))
-    assert set(np.asarray(concept).tolist()) == {0, 1, 2}
+    dreams = checked(MIND, evening, prepared(evening, 4), 400, 0.0, 0.9, jax.random.key(0))
+    assert set(np.asarray(dreams.concept).tolist()) == {0, 1, 2}
 
 
 def test_a_blend_lies_between_its_concepts_and_unpictured_senses_are_absent():
