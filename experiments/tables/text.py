@@ -28,17 +28,24 @@ def markdown(rows: Sequence[Row], anchors: Sequence[Anchor], metric: str = "accu
 
 
 def ablation_markdown(cells: Cells, against: str, metric: str = "accuracy") -> str:
-    """A table per stream: each method minus `against` on the same seeds, in bold where the 95 % interval excludes 0."""
+    """A table per stream: each method minus `against` on the same seeds, in bold where the 95 % interval excludes 0.
+
+    A part of a life ("method, cortex alone") is set against the same part of the other.
+    """
     cells = list(cells)
     groups, parts = grouped(cells), []
     for stream in dict.fromkeys(stream for stream, _ in groups):
         here = [cell for cell in cells if cell["stream"] == stream]
         summary = {row.method: row for row in rows(here) if row.metric == metric}
         lines = []
-        for method in sorted((name for place, name in groups if place == stream), key=lambda name: name != against):
+        methods = [name for place, name in groups if place == stream]
+        parted = {name: against + name[len(name.split(", ")[0]) :] for name in methods}
+        other = {name: part if part in methods else against for name, part in parted.items()}
+        for method in sorted(methods, key=lambda name: (name.split(", ")[1:], name != other[name])):
             row = summary.get(method)
             result = "failed" if row is None else spread(number(row.mean, metric), number(row.sd, metric))
-            difference = ["-"] * 3 if method == against else _difference(paired(here, method, against, metric), metric)
+            itself = method == other[method]
+            difference = ["-"] * 3 if itself else _difference(paired(here, method, other[method], metric), metric)
             lines.append([_bar(method), result, *difference])
         headings = ("method", "mean ± SD", f"minus {_bar(against)}", "95 % interval", "paired seeds")
         parts.append(f"### {stream}: {title(metric)}\n\n{_pipes(headings, lines, 'lrrrr')}")

@@ -349,6 +349,12 @@ def test_ablation_by_hand():
         "| no_replay | failed | - | - | 0 |",
         "| once | 94.00 | -1.00 | - | 1 |",
     ]
+    parts = [*runs("full, cortex alone", (0.80, 0.81, 0.82)), *runs("no|rest, cortex alone", (0.70, 0.71, 0.72))]
+    assert ablation_markdown([*cells, *parts], "full").splitlines()[4:] == [
+        *ablation_markdown(cells, "full").splitlines()[4:],
+        "| full, cortex alone | 81.00 ± 1.00 | - | - | - |",
+        "| no\\|rest, cortex alone | 71.00 ± 1.00 | **-10.00** | -10.00 to -10.00 | 3 |",
+    ]
     elsewhere = [{**one, "stream": "other"} for one in cells]
     assert ablation_markdown([*cells, *elsewhere], "full").count("**-5.00**") == 2
 
