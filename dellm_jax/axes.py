@@ -14,9 +14,10 @@ from flax import linen as nn
 from flax import struct
 from flax.core import meta
 
+from dellm_jax.architecture import Architecture
 from dellm_jax.errors import SurgeryError
 from dellm_jax.trees import flat
-from dellm_jax.types import Architecture, Dellm, Mind
+from dellm_jax.types import Dellm, Mind
 
 Names = tuple[str, ...]
 UNNAMED = ""

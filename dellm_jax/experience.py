@@ -5,8 +5,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from dellm_jax.architecture import Architecture
 from dellm_jax.errors import ExperienceError
-from dellm_jax.types import Architecture, Array, Experience
+from dellm_jax.types import Array, Experience
 
 
 class Percepts(NamedTuple):

@@ -11,11 +11,12 @@ from flax.core import meta
 
 from dellm_jax import experience as experiences
 from dellm_jax import rehearsal
+from dellm_jax.architecture import CONCEPTS, Architecture
 from dellm_jax.assemblies import adapt
 from dellm_jax.learning import Errors, top_down
 from dellm_jax.memory import Memory, episodic, imagery, semantic
 from dellm_jax.trees import named_key
-from dellm_jax.types import CONCEPTS, Architecture, Array, Clock, Dellm, Experience, Lesson, Mind, Response
+from dellm_jax.types import Array, Clock, Dellm, Experience, Lesson, Mind, Response
 
 Recognise = Callable[[semantic.Semantic, Array], Array]
 

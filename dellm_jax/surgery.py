@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from dellm_jax import axes
+from dellm_jax.architecture import CONCEPTS
 from dellm_jax.errors import SurgeryError
 from dellm_jax.trees import flat, map_named, named_key
-from dellm_jax.types import CONCEPTS, Array, Dellm, Mind
+from dellm_jax.types import Array, Dellm, Mind
 
 SECOND_MOMENTS = frozenset({"nu", "v", "v_row", "v_col"})
 Fill = Callable[[str, np.ndarray, int], np.ndarray | float]

@@ -6,10 +6,11 @@ import optax
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
 from dellm_jax.errors import StreamError
 from dellm_jax.streams import Corpus, Curriculum, days, select, validation
-from dellm_jax.types import Architecture, Assembly, Mind, Schedule
+from dellm_jax.types import Mind, Schedule
 from experiments.config import ConfigError
 from experiments.lives import Plan
 

@@ -15,13 +15,14 @@ import numpy as np
 import soundfile
 from rich.console import Console
 
+from dellm_jax.architecture import CONCEPTS
 from dellm_jax.errors import SnapshotError
 from dellm_jax.mind import create
 from dellm_jax.persistence import load_newest
 from dellm_jax.rest.dream import prepared, scenario
 from dellm_jax.senses import Audio
 from dellm_jax.senses.hearing import SPAN_DB
-from dellm_jax.types import CONCEPTS, Dellm
+from dellm_jax.types import Dellm
 from experiments import build
 from experiments.command import configuration, guarded, run_argument
 

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from dellm_jax import metrics, trees
+from dellm_jax.architecture import Architecture
 from dellm_jax.experience import validate
 from dellm_jax.life import live
 from dellm_jax.mind import awake_step, create
@@ -20,7 +21,7 @@ from dellm_jax.persistence import Checkpoints, save_generation
 from dellm_jax.persistence.files import write_atomically
 from dellm_jax.streams import Curriculum, days
 from dellm_jax.surgery import living
-from dellm_jax.types import Architecture, Dellm, Experience, Mind, Report, Schedule
+from dellm_jax.types import Dellm, Experience, Mind, Report, Schedule
 from experiments import diagnose
 from experiments.examine import TOGETHER, WAYS, examine
 from experiments.log import Record, watching

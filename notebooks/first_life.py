@@ -19,6 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
+from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
 from dellm_jax.learning import asymmetric_cross_entropy, by_pathway, predictive_coding
 from dellm_jax.life import live
@@ -26,7 +27,7 @@ from dellm_jax.mind import create, respond
 from dellm_jax.rest import consolidate, grow, prune, replay, rescale
 from dellm_jax.senses import Audio, Image, Text
 from dellm_jax.streams import days, digits
-from dellm_jax.types import Architecture, Assembly, Experience, Mind, Schedule
+from dellm_jax.types import Experience, Mind, Schedule
 
 # %% [markdown]
 # ## Body, laws and rhythm

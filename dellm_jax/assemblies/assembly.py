@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from dellm_jax.architecture import CONCEPTS, Architecture
 from dellm_jax.axes import named
-from dellm_jax.types import CONCEPTS, Architecture, Array
+from dellm_jax.types import Array
 
 
 class AssemblyUnits(nn.Module):

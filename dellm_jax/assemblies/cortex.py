@@ -3,8 +3,9 @@
 import jax.numpy as jnp
 from flax import linen as nn
 
+from dellm_jax.architecture import CONCEPTS, Architecture
 from dellm_jax.assemblies.assembly import AssemblyUnits, presence_of
-from dellm_jax.types import CONCEPTS, Architecture, Array, Thought
+from dellm_jax.types import Array, Thought
 
 UNBORN = -1e9
 

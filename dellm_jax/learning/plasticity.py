@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from dellm_jax.architecture import CONCEPTS
 from dellm_jax.trees import map_named
-from dellm_jax.types import CONCEPTS, Array, Thought
+from dellm_jax.types import Array, Thought
 
 
 class Birth(NamedTuple):

@@ -8,8 +8,9 @@ import optax
 from flax import linen as nn
 from flax import struct
 
+from dellm_jax.architecture import CONCEPTS
 from dellm_jax.learning.synapses import on_feedback, on_forward
-from dellm_jax.types import CONCEPTS, Array, Thought
+from dellm_jax.types import Array, Thought
 
 
 @struct.dataclass

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from dellm_jax.architecture import CONCEPTS
 from dellm_jax.errors import ScheduleError
 from dellm_jax.trees import map_named
-from dellm_jax.types import CONCEPTS, Array, Lesson
+from dellm_jax.types import Array, Lesson
 
 SPEECHLESS = -1e9
 Node = TypeVar("Node")

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
+from dellm_jax.architecture import Architecture
 from dellm_jax.axes import leaf
 from dellm_jax.errors import ArchitectureError
-from dellm_jax.types import Architecture, Array, Imagination
+from dellm_jax.types import Array, Imagination
 
 
 @struct.dataclass

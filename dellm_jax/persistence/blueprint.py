@@ -7,9 +7,9 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
+from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.persistence.faults import fault, named
 from dellm_jax.senses import KINDS
-from dellm_jax.types import Architecture, Assembly
 
 FORMAT = 1
 OLDER = "it is damaged: use an older save"

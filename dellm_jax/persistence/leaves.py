@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dellm_jax.architecture import Architecture
 from dellm_jax.persistence.faults import Misfit, fault, named
 from dellm_jax.trees import flat
-from dellm_jax.types import Architecture, Dellm
+from dellm_jax.types import Dellm
 
 Newborn = Callable[[Architecture], Dellm]
 SAME_MIND = "use the mind (module and rule) that it was saved with"

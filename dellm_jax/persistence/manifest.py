@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from dellm_jax.architecture import Architecture
 from dellm_jax.errors import SnapshotError
 from dellm_jax.persistence import blueprint
 from dellm_jax.persistence.blueprint import OLDER, VERSION
 from dellm_jax.persistence.faults import Misfit, fault
-from dellm_jax.types import Architecture
 
 FORMAT = "dellm-life/1"
 

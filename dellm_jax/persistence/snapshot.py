@@ -12,12 +12,13 @@ import safetensors
 import safetensors.numpy
 
 from dellm_jax import axes
+from dellm_jax.architecture import Architecture
 from dellm_jax.persistence import leaves, manifest
 from dellm_jax.persistence.blueprint import OLDER
 from dellm_jax.persistence.faults import fault, named
 from dellm_jax.persistence.files import write_atomically
 from dellm_jax.persistence.leaves import Newborn
-from dellm_jax.types import Architecture, Dellm, Mind
+from dellm_jax.types import Dellm, Mind
 
 MOST_BYTES = 16 << 30
 MOST_HEADER_BYTES = 16 << 20

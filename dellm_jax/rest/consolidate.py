@@ -5,9 +5,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from dellm_jax.architecture import CONCEPTS
 from dellm_jax.memory import episodic, semantic
 from dellm_jax.rest.judge import held_out_responses
-from dellm_jax.types import CONCEPTS, Array, Dellm, Mind, Report, Response, Stage
+from dellm_jax.types import Array, Dellm, Mind, Report, Response, Stage
 
 PRIOR = 0.002
 MOST_TRUST = 40.0

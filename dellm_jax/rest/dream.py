@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import optax
 
 from dellm_jax import experience as experiences
+from dellm_jax.architecture import CONCEPTS
 from dellm_jax.errors import ScheduleError
 from dellm_jax.memory import episodic, imagery
 from dellm_jax.mind import respond_to
 from dellm_jax.rest import gated
 from dellm_jax.rest.pieces import in_pieces
 from dellm_jax.rest.replay import episodes, varied
-from dellm_jax.types import CONCEPTS, Array, Dellm, Lesson, Mind, Report, Stage
+from dellm_jax.types import Array, Dellm, Lesson, Mind, Report, Stage
 
 SAMPLE = 512
 

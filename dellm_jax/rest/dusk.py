@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from dellm_jax import experience as experiences
+from dellm_jax.architecture import CONCEPTS
 from dellm_jax.learning.protection import Elastic, Intelligent, anchored, fisher_diagonal, settled
 from dellm_jax.learning.selves import Elder
 from dellm_jax.memory import episodic
-from dellm_jax.types import CONCEPTS, Array, Dellm, Mind, Report, Stage
+from dellm_jax.types import Array, Dellm, Mind, Report, Stage
 
 
 def hand_over() -> Stage:

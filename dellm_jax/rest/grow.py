@@ -3,10 +3,11 @@
 import numpy as np
 
 from dellm_jax import surgery
+from dellm_jax.architecture import CONCEPTS
 from dellm_jax.rest.judge import judge
 from dellm_jax.rest.statistics import activity, effective_rank
 from dellm_jax.trees import named_key
-from dellm_jax.types import CONCEPTS, Array, Dellm, Mind, Report, Stage
+from dellm_jax.types import Array, Dellm, Mind, Report, Stage
 
 
 def grow(per_concept: int = 8, error: float = 0.01, warm: bool = True) -> Stage:

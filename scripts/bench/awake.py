@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
 from dellm_jax.learning import asymmetric_cross_entropy
 from dellm_jax.mind import awake, awake_step, create
 from dellm_jax.senses import Image
 from dellm_jax.trees import copy
-from dellm_jax.types import Architecture, Assembly, Experience, Mind
+from dellm_jax.types import Experience, Mind
 
 UNITS, BATCH, STEPS, ROUNDS, SEEDS, RATE = 400, 10, 300, 7, 8, 0.05
 BUDGET = 392_000

@@ -13,11 +13,12 @@ import numpy as np
 import optax
 
 from dellm_jax import surgery
+from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
 from dellm_jax.learning import asymmetric_cross_entropy
 from dellm_jax.mind import awake, create
 from dellm_jax.senses import Image
-from dellm_jax.types import Architecture, Assembly, Dellm, Experience, Mind
+from dellm_jax.types import Dellm, Experience, Mind
 
 WIDTH, QUANTUM, EVENTS, ROUNDS = 1024, 64, 60, 9
 MIND = Mind(Cortex, asymmetric_cross_entropy, optax.adam(1e-3), 10)

@@ -9,7 +9,7 @@ import dellm_jax
 
 FOLDER = Path(dellm_jax.__file__).parent
 LEVELS = (
-    ("axes", "compilation", "errors", "metrics", "trees", "types"),
+    ("architecture", "axes", "compilation", "errors", "metrics", "trees", "types"),
     ("assemblies", "learning", "memory", "persistence", "senses", "streams", "surgery"),
     ("experience", "mind", "rehearsal", "rest"),
     ("conversation", "imagine", "life", "meta"),

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
 from dellm_jax.errors import ArchitectureError, ExperienceError
 from dellm_jax.experience import validate
@@ -16,7 +17,7 @@ from dellm_jax.learning import asymmetric_cross_entropy, by_pathway, oja, predic
 from dellm_jax.mind import awake, awake_step, create, respond
 from dellm_jax.senses import Image, Text
 from dellm_jax.trees import copy, flat
-from dellm_jax.types import Architecture, Assembly, Dellm, Experience, Mind
+from dellm_jax.types import Dellm, Experience, Mind
 
 BODY = Architecture(
     senses=(

@@ -7,12 +7,13 @@ import numpy as np
 import optax
 
 from dellm_jax import axes
+from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
 from dellm_jax.learning import asymmetric_cross_entropy
 from dellm_jax.mind import awake_step, create
 from dellm_jax.senses import Image, Text
 from dellm_jax.trees import flat, map_named
-from dellm_jax.types import Architecture, Assembly, Experience, Mind
+from dellm_jax.types import Experience, Mind
 
 # Eight bits at full resolution: a percept is exactly the picture / 255.
 IMAGE = Image(4, 4, 1, code_side=4, code_bits=8, filters=2, kernel=3, stride=1, cells=2)

@@ -9,11 +9,12 @@ import pytest
 from small_lives import IMAGE, experiences, laws, lived, newborn
 
 from dellm_jax import surgery
+from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.life import live
 from dellm_jax.mind import awake
 from dellm_jax.rest.grow import _recruit as recruit
 from dellm_jax.trees import copy
-from dellm_jax.types import Architecture, Assembly, Schedule
+from dellm_jax.types import Schedule
 
 SEEN, QUANTUM = "seen.units", 8
 MIND = laws(optax.adam(1e-3))

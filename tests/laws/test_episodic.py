@@ -9,10 +9,11 @@ import pytest
 from scipy.stats import chi2
 
 from dellm_jax import experience as experiences
+from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.errors import ArchitectureError
 from dellm_jax.memory import episodic
 from dellm_jax.senses import Image, Text
-from dellm_jax.types import Architecture, Assembly, Experience
+from dellm_jax.types import Experience
 
 UNLIKELY = 1e-4  # a fair memory fails a chi-square test this rarely; keys are fixed, so that it never flickers
 SEEDS, TURNS, BATCH, SLOTS, CONCEPTS = 2000, 24, 12, 12, 6  # one shape for all, because compiling is what takes time

@@ -9,6 +9,7 @@ import optax
 import pytest
 from flax.core import meta
 
+from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
 from dellm_jax.learning import (
     Errors,
@@ -22,7 +23,7 @@ from dellm_jax.learning import (
 )
 from dellm_jax.senses import Image, Text
 from dellm_jax.trees import flat
-from dellm_jax.types import Architecture, Assembly, Lesson, Thought
+from dellm_jax.types import Lesson, Thought
 
 BODY = Architecture(
     senses=(Image(2, 3, code_side=1, filters=1, kernel=1, cells=1), Text(width=2, buckets=4)),

@@ -9,11 +9,11 @@ from sklearn.base import BaseEstimator
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from small_lives import IMAGE, experiences, laws, live_step
 
+from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.memory import semantic
 from dellm_jax.mind import create
 from dellm_jax.rest import consolidate, rest
 from dellm_jax.senses import FourierImage
-from dellm_jax.types import Architecture, Assembly
 
 MIND = laws(optax.set_to_zero())
 FOURIER = FourierImage(4, 4, 1, code_side=4, code_bits=8, filters=8, gamma=0.1)

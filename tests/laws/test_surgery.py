@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from small_lives import IMAGE, TEXT, arrays, assert_same, body, experiences, laws, live_step, lived, newborn, train
 
 from dellm_jax import axes, surgery
+from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
 from dellm_jax.errors import SurgeryError
 from dellm_jax.learning import by_pathway, predictive_coding
 from dellm_jax.mind import respond
 from dellm_jax.trees import flat
-from dellm_jax.types import Architecture, Assembly
 
 VISION, ASSOCIATION = "vision.units", "association.units"
 SECOND_MOMENTS = {"nu", "v", "v_row", "v_col"}

@@ -9,6 +9,7 @@ import optax
 import pytest
 from test_nights import ADAM, BODY, MIND, same, stretch
 
+from dellm_jax.architecture import Assembly
 from dellm_jax.errors import ExperienceError, ScheduleError
 from dellm_jax.imagine import imagine
 from dellm_jax.learning import cross_entropy
@@ -18,7 +19,7 @@ from dellm_jax.rest.dream import checked, prepared, scenario
 from dellm_jax.rest.judge import judge
 from dellm_jax.senses import Text
 from dellm_jax.trees import copy
-from dellm_jax.types import Assembly, Experience
+from dellm_jax.types import Experience
 
 # Pictures of 4x4 are nothing when they are shifted: here no invariance is known.
 STILL = replace(BODY.senses[0], shift=0.0, turn=0.0, scale=0.0)

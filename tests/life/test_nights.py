@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from dellm_jax import metrics
+from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
 from dellm_jax.learning import asymmetric_cross_entropy
 from dellm_jax.life import live, sleep_pressure, tired
@@ -21,7 +22,7 @@ from dellm_jax.senses import Image
 from dellm_jax.streams import Corpus, Split, days
 from dellm_jax.surgery import living, resize
 from dellm_jax.trees import copy, flat, named_key
-from dellm_jax.types import Architecture, Assembly, Experience, Mind, Schedule
+from dellm_jax.types import Experience, Mind, Schedule
 
 ADAM = optax.adam(3e-3)
 MIND = Mind(Cortex, asymmetric_cross_entropy, ADAM, rehearse=4)

@@ -8,12 +8,13 @@ import numpy as np
 import optax
 
 from dellm_jax import surgery
+from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
 from dellm_jax.learning import asymmetric_cross_entropy, by_pathway, predictive_coding
 from dellm_jax.mind import awake, create
 from dellm_jax.senses import Audio, Image, Text
 from dellm_jax.trees import copy, flat
-from dellm_jax.types import Architecture, Assembly, Dellm, Experience, Mind
+from dellm_jax.types import Dellm, Experience, Mind
 
 BODY = Architecture(
     senses=(

@@ -15,12 +15,13 @@ import safetensors
 from lives import MIND, ages, at_step, bits, day, live, newborn, same
 
 from dellm_jax import axes
+from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.errors import SnapshotError
 from dellm_jax.mind import awake, create
 from dellm_jax.persistence import Misfit, load, load_newest, read_architecture, read_note, save, save_generation
 from dellm_jax.senses import Text
 from dellm_jax.trees import copy
-from dellm_jax.types import Architecture, Assembly, Dellm
+from dellm_jax.types import Dellm
 
 
 @pytest.fixture(scope="module")
