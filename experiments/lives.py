@@ -22,7 +22,7 @@ from dellm_jax.persistence.files import write_atomically
 from dellm_jax.streams import Curriculum, days
 from dellm_jax.surgery import living
 from dellm_jax.types import Dellm, Experience, Mind, Report, Schedule
-from experiments import diagnose
+from experiments import diagnose, story
 from experiments.examine import TOGETHER, WAYS, examine
 from experiments.log import Record, watching
 
@@ -145,7 +145,7 @@ def _live(
                 scalars |= examined
                 if phase == "rest" or step in ends:
                     _tell(plan, record, day, phase, report, lived)
-            watch(step, f"day {day}, {phase}, {_now(lived)}")
+            watch(step, f"day {day}, {phase}, {story.now(lived.timeline)}")
             record.event(plan.name, phase, step, scalars)
             lived = replace(lived, seconds=before + perf_counter() - began)
             if phase == "rest" and checkpoints:
@@ -168,7 +168,11 @@ def _after(stream: Iterator[Experience | None], skip: int) -> Iterator[Experienc
 def _tell(plan: Plan, record: Record, day: int, phase: str, report: Report, lived: Lived) -> None:
     joint = len(plan.curriculum.days) != len(plan.curriculum.exams)
     if not joint or day == len(plan.curriculum.days):
-        record.say(_line(plan.name, day, phase, report, lived))
+        awake = phase == "awake"
+        told = (
+            story.day(plan.name, day, lived.timeline) if awake else story.night(plan.name, day, lived.timeline, report)
+        )
+        record.say(told)
 
 
 def _counted(lived: Lived, phase: str, step: int, day: int, report: Report) -> Lived:
@@ -237,27 +241,3 @@ def _measured(plan: Plan, state: Dellm, lived: Lived) -> Lived:
 def _parameters(state: Dellm) -> int:
     """Weights between living units: what the body would hold if it were compacted."""
     return int(sum(np.count_nonzero(leaf) for leaf in jax.device_get(jax.tree.leaves(state.params))))
-
-
-def _line(name: str, day: int, phase: str, report: Report, lived: Lived) -> str:
-    if phase == "awake":
-        return f"{name:>11}  day {day}    lived   {_now(lived)}"
-    story = []
-    if "prune/deaths" in report:
-        story.append(f"prune -{report['prune/deaths']:.0f}")
-    if "grow/births" in report:
-        story.append(f"grow +{report['grow/births']:.0f}")
-    if "replay/updates" in report:
-        story.append(f"replay kept {report['replay/kept_step']:.0f} of {report['replay/updates']:.0f} steps")
-    if "dream/coherence" in report:
-        story.append(f"dreamt, {report['dream/coherence']:.0%} coherent")
-    if "held_out_before" in report:
-        story.append(f"held-out {report['held_out_before']:.1%} -> {report['held_out_after']:.1%}")
-    story += [f"{what.removesuffix('/undone')} undone" for what in report if what.endswith("/undone")]
-    return f"{name:>11}  night {day}  rested  {_now(lived)}  ({', '.join(story)})"
-
-
-def _now(lived: Lived) -> str:
-    if not lived.timeline:
-        return "newborn"
-    return f"accuracy {lived.timeline[-1]['accuracy']:6.1%}  units {lived.timeline[-1]['units']:.0f}"

@@ -26,7 +26,9 @@ def seen(images: np.ndarray, index: np.ndarray) -> np.ndarray:
             f"view is {list(index.shape)} of values in {index.min()}..{index.max()}, expected [{pixels}] in "
             f"-1..{pixels - 1}: make it for pictures of {height} x {width}"
         )
-    view = np.take(images.reshape(*leading, pixels, channels), index, axis=-2)  # -1 takes the last pixel, for now
+    view = np.take(
+        images.reshape(*leading, pixels, channels), index, axis=-2
+    )  # -1 takes the last pixel, darkened below
     view[..., index < 0, :] = 0
     return view.reshape(images.shape)
 
