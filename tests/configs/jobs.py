@@ -165,6 +165,13 @@ def process(command: str, *arguments: str, cwd: Path) -> subprocess.Popen:
     )
 
 
+def finished(command: str, *arguments: str, cwd: Path) -> None:
+    """`process`, waited for; it must end well."""
+    running = process(command, *arguments, cwd=cwd)
+    _, err = running.communicate(timeout=600)
+    assert running.returncode == 0, err
+
+
 @contextmanager
 def lightly() -> Iterator[None]:
     """Laws built once per configuration, and compiled into the folder that all tests share."""

@@ -237,7 +237,10 @@ def test_killed_at_random_moments_and_resumed_in_new_processes(tmp_path: Path) -
     process = jobs.process("train", *command, cwd=tmp_path)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, (kills, err)
-    ended_alike(folder, jobs.short_run())
+    # Set against a life in a process of its own too: one that has run other tests remembers programs of theirs.
+    undisturbed = tmp_path / "undisturbed"
+    jobs.finished("train", *jobs.SHORT, f"hydra.run.dir={undisturbed}", cwd=tmp_path)
+    ended_alike(folder, undisturbed)
 
 
 def _lines(folder: Path) -> int:
@@ -248,12 +251,11 @@ def _lines(folder: Path) -> int:
 @pytest.mark.slow
 def test_a_sweep_over_two_seeds_lives_two_lives(tmp_path: Path) -> None:
     arguments = (*jobs.SHORT, "baselines=false", "cycle.days=1", "hydra.sweep.dir=many", "seed=0,1", "-m")
-    process = jobs.process("train", *arguments, cwd=tmp_path)
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
+    jobs.finished("train", *arguments, cwd=tmp_path)
     folders = sorted(path.parent for path in (tmp_path / "many").glob("*/summary.json"))
     assert [folder.name for folder in folders] == ["0", "1"]
     assert len({(folder / "metrics.jsonl").read_bytes() for folder in folders}) == 2
     # A life in a sweep is the life it would be alone.
-    jobs.lived(tmp_path / "alone", *jobs.SHORT, "baselines=false", "cycle.days=1", "seed=1")
+    alone = (*jobs.SHORT, "baselines=false", "cycle.days=1", "seed=1", f"hydra.run.dir={tmp_path / 'alone'}")
+    jobs.finished("train", *alone, cwd=tmp_path)
     ended_alike(folders[1], tmp_path / "alone")
