@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-# All programs are compiled in haste, those of imports too: jit remembers a program whatever it was compiled for, and a life
-# of which some programs were optimised is another life in its last bits.
+# All programs are compiled in haste, those of imports too: jit remembers a program whatever it was compiled for, and a
+# life of which some programs were optimised is another life in its last bits.
 jax.config.update("jax_disable_most_optimizations", True)
 
 
