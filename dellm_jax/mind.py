@@ -109,7 +109,8 @@ def _normalised(logits: Array, born: Array) -> Array:
 def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict[str, Array]]:
     """Live one batch [B, ...]: perceive, rehearse a little, learn from both at once, remember. Shapes stay.
 
-    The report's accuracy is prequential: the cortex answered before it learned.
+    What episodic memory sets apart to judge nights is remembered, but not learned by the cortex. The report's accuracy
+    is prequential: the cortex answered before it learned.
     """
     architecture, target = state.architecture, batch.target
     key, for_rehearsal, for_senses, for_write, for_imagination = jax.random.split(state.key, 5)
@@ -117,10 +118,12 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
     homeostasis = _name_concepts(state.homeostasis, target, valid)
     codes, present = experiences.encode(architecture, batch)
     percepts = experiences.decode(architecture, codes, present)
+    remembered, places = episodic.place(state.memory.episodic, target, valid, for_write)
+    state = state.replace(memory=state.memory.replace(episodic=remembered))
     lesson = Lesson(
         jnp.zeros((target.size, architecture.concepts)),
         target,
-        batch.weight,
+        jnp.where(places.apart, 0.0, batch.weight),
         jnp.ones_like(batch.weight),
         state.clock.nights.astype(jnp.float32),
         value=batch.value,
@@ -150,7 +153,7 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
         ),
         learner=learner,
         memory=Memory(
-            episodic=episodic.write(state.memory.episodic, codes, present, target, valid, for_write, logits),
+            episodic=episodic.write(remembered, places, codes, present, target, valid, logits),
             semantic=_observe(state, batch, percepts, valid),
             imagery=_picture(state, batch, codes, valid),
             generator=generator,

@@ -49,7 +49,7 @@ def take(mind: Mind, state: Dellm, axis: str, index: Sequence[int], fill: Fill =
         for along, name in enumerate(named[path]):
             if name == axis:
                 leaf = np.asarray(leaf)
-                leaf = _take(leaf, index, along, -1 if path == "memory/episodic/row" else fill(path, leaf, along))
+                leaf = _take(leaf, index, along, -1 if path == "memory/episodic/start" else fill(path, leaf, along))
         return leaf
 
     after = map_named(relaid, state).replace(architecture=state.architecture.resized(axis, index.size))

@@ -1,8 +1,9 @@
 """Episodic memory: a class-balanced reservoir of packed codes, bounded in bytes, that lives inside jit.
 
-Every born concept owns an equal run of slots, `quota = capacity // born`; inside its run each concept keeps a uniform
-sample of all it ever saw (Vitter, 1985). When concepts are born the quota shrinks and each run keeps a random part of
-itself. One slot in `held_out` is never replayed, so that nights can be judged on it; with 0 all are replayed.
+Every born concept owns a run of slots, and inside its run a uniform sample of all it ever saw (Vitter, 1985). When
+concepts are born all runs become equal, and each keeps a random part of itself; a night may give the slots that a rare
+concept does not need to the others, and merge duplicates. One slot in `held_out` is set apart: what is in it was never
+learned from, awake or asleep, so that nights can be judged and experts trusted by it; with 0 all are replayed.
 """
 
 import jax
@@ -18,17 +19,26 @@ UNBORN = -1e9
 
 @struct.dataclass
 class Episodic:
-    """`codes`: sense -> [M, bytes] uint8; `present` [M] a bit per sense (size 0 when there is one sense); per concept
-    its birth rank `row` (-1 unborn) and how many it `seen`; `born` how many concepts have a run of slots;
-    `answers` [M, C] uint8 the logits that episodes were answered with (size 0 when they are not kept)."""
+    """`codes`: sense -> [M, bytes] uint8; `present` [M] a bit per sense (size 0 when there is one sense); `answers`
+    [M, C] uint8 the logits that episodes were answered with (size 0 when they are not kept); of every concept [C] the
+    first slot of its run, `start` (-1 unborn), how many slots it owns, `room`, how many are filled, `kept`, and how
+    many it ever `seen`."""
 
     codes: dict[str, Array] = leaf("episodes", "{}.code")
     present: Array = leaf("episodes")
     answers: Array = leaf("episodes", "concepts")
-    row: Array = leaf("concepts")
+    start: Array = leaf("concepts")
+    room: Array = leaf("concepts")
+    kept: Array = leaf("concepts")
     seen: Array = leaf("concepts")
-    born: Array = leaf()
     held_out: int = struct.field(pytree_node=False, default=10)
+
+
+class Places(struct.PyTreeNode):
+    """Where a batch goes: `slot` [B] (the capacity where it is not kept), and whether it is set `apart` [B]."""
+
+    slot: Array
+    apart: Array
 
 
 class Recalled(struct.PyTreeNode):
@@ -60,9 +70,10 @@ def empty(
         codes={sense: jnp.zeros((capacity, size), jnp.uint8) for sense, size in code_bytes.items()},
         present=jnp.zeros((capacity if len(code_bytes) > 1 else 0,), jnp.uint8),
         answers=jnp.zeros((capacity if answers else 0, concepts), jnp.uint8),
-        row=jnp.full((concepts,), -1, jnp.int32),
+        start=jnp.full((concepts,), -1, jnp.int32),
+        room=jnp.zeros((concepts,), jnp.int32),
+        kept=jnp.zeros((concepts,), jnp.int32),
         seen=jnp.zeros((concepts,), jnp.int32),
-        born=jnp.zeros((), jnp.int32),
         held_out=held_out,
     )
 
@@ -72,14 +83,9 @@ def capacity(memory: Episodic) -> int:
     return next(iter(memory.codes.values())).shape[0]
 
 
-def quota(memory: Episodic) -> Array:
-    """Slots each born concept owns."""
-    return capacity(memory) // jnp.maximum(memory.born, 1)
-
-
-def stored(memory: Episodic) -> Array:
-    """Episodes kept of each concept [C]."""
-    return jnp.minimum(memory.seen, quota(memory))
+def born(memory: Episodic) -> Array:
+    """How many concepts have a run of slots."""
+    return (memory.start >= 0).sum()
 
 
 def judges(memory: Episodic) -> bool:
@@ -88,105 +94,165 @@ def judges(memory: Episodic) -> bool:
 
 
 def _set_apart(memory: Episodic, have: Array) -> Array:
-    """How many of `have` episodes of a concept are held out."""
+    """How many of the first `have` places of a run are set apart."""
     return have // memory.held_out if memory.held_out else jnp.zeros_like(have)
+
+
+def _is_apart(memory: Episodic, place: Array) -> Array:
+    return place % memory.held_out == memory.held_out - 1 if memory.held_out else jnp.zeros(place.shape, bool)
+
+
+def place(memory: Episodic, target: Array, valid: Array, key: Array) -> tuple[Episodic, Places]:
+    """Where a batch of concepts [B], valid [B] bool, will be written, in a memory with runs for those that are new.
+
+    Item n (from 0) that a concept sees takes the next slot while there is room, afterwards place j ~ U{0..n} of the run
+    if there is such a place. Order within the batch counts. What is set apart must not be learned from.
+    """
+    if not capacity(memory):
+        return memory, Places(jnp.zeros(target.shape, jnp.int32), jnp.zeros(target.shape, bool))
+    for_birth, for_slot = jax.random.split(key)
+    memory = _give_birth(memory, target, valid, for_birth)
+    same_before = (jnp.tril(target[:, None] == target[None, :], -1) & valid[None, :]).sum(1)
+    nth, room = memory.seen[target] + same_before, memory.room[target]
+    following = memory.kept[target] + same_before
+    draw = jax.random.randint(for_slot, target.shape, 0, nth + 1)
+    inside = jnp.where(following < room, following, draw)
+    kept = valid & (inside < room)
+    slot = memory.start[target] + inside
+    # Of two writes to one slot the later wins, whatever order the scatter runs in.
+    overwritten = (jnp.triu(slot[:, None] == slot[None, :], 1) & kept[None, :]).any(1)
+    slot = jnp.where(kept & ~overwritten, slot, capacity(memory))
+    return memory, Places(slot, kept & _is_apart(memory, inside))
 
 
 def write(
     memory: Episodic,
+    places: Places,
     codes: dict[str, Array],
     present: Array,
     target: Array,
     valid: Array,
-    key: Array,
     answers: Array | None = None,
 ) -> Episodic:
-    """Live a batch: codes {sense: [B, bytes]}, presence bits [B], concepts [B], valid [B] bool. Order within it counts.
+    """Keep a batch where `place` said: codes {sense: [B, bytes]}, presence bits [B], concepts [B], valid [B] bool.
 
-    `answers` [B, C] are kept if the memory keeps any. A memory without room stays as it is. Item n (from 0) of a
-    concept takes slot n while there is room, afterwards slot j ~ U{0..n} if j < quota.
+    `answers` [B, C] are kept if the memory keeps any. A memory without room stays as it is.
     """
     if not capacity(memory):
         return memory
-    for_birth, for_slot = jax.random.split(key)
-    memory = _give_birth(memory, target, valid, for_birth)
-    same_before = jnp.tril(target[:, None] == target[None, :], -1) & valid[None, :]
-    nth = memory.seen[target] + same_before.sum(1)
-    draw = jax.random.randint(for_slot, target.shape, 0, nth + 1)
-    inside = jnp.where(nth < quota(memory), nth, draw)
-    slot = memory.row[target] * quota(memory) + inside
-    kept = valid & (inside < quota(memory))
-    # Of two writes to one slot the later wins, whatever order the scatter runs in.
-    overwritten = (jnp.triu(slot[:, None] == slot[None, :], 1) & kept[None, :]).any(1)
-    slot = jnp.where(kept & ~overwritten, slot, capacity(memory))
+    slot, came = places.slot, jnp.zeros_like(memory.seen).at[target].add(valid.astype(jnp.int32))
     return memory.replace(
         codes={sense: kept_codes.at[slot].set(codes[sense], mode="drop") for sense, kept_codes in memory.codes.items()},
         present=memory.present.at[slot].set(present, mode="drop") if memory.present.size else memory.present,
         answers=memory.answers.at[slot].set(_written(answers), mode="drop") if memory.answers.size else memory.answers,
-        seen=memory.seen.at[target].add(valid.astype(jnp.int32)),
+        kept=jnp.minimum(memory.kept + came, memory.room),
+        seen=memory.seen + came,
     )
 
 
 def _give_birth(memory: Episodic, target: Array, valid: Array, key: Array) -> Episodic:
-    """Give new concepts rows and re-lay the runs of the old ones. A loop of no or one turn, which XLA runs in place."""
+    """Give new concepts runs, as long as those of the old ones. A loop of no or one turn, which XLA runs in place."""
     here = jnp.zeros_like(memory.seen).at[target].add(valid.astype(jnp.int32)) > 0
-    new = here & (memory.row < 0)
-    row = jnp.where(new, memory.born + jnp.cumsum(new) - 1, memory.row)
-    born = memory.born + new.sum()
+    new = here & (memory.start < 0)
+    rank = jnp.where(new, born(memory) + jnp.cumsum(new) - 1, jnp.argsort(_order(memory.start)))
+    room = capacity(memory) // jnp.maximum(born(memory) + new.sum(), 1)
+    alive = new | (memory.start >= 0)
 
-    def shrink(before: Episodic) -> Episodic:
-        old, small = quota(before), capacity(before) // born
-        old_row, place = jnp.arange(capacity(before)) // small, jnp.arange(capacity(before)) % small
-        held = jnp.where(jnp.arange(before.row.size) < before.born, stored(before)[jnp.argsort(_rank(before))], 0)
-        filled = jnp.arange(capacity(before))
-        in_run, run = filled % old, jnp.minimum(filled // old, before.row.size - 1)
-        # Shuffle each run (empty slots last), so that its head is a fair sample of it.
-        chance = jax.random.uniform(key, (capacity(before),)) + (in_run >= held[run])
-        order = jnp.lexsort((chance, filled // old))
-        source = order[jnp.clip(old_row * old + place, 0, capacity(before) - 1)]
-        return before.replace(
-            codes={sense: codes[source] for sense, codes in before.codes.items()},
-            present=before.present[source] if before.present.size else before.present,
-            answers=before.answers[source] if before.answers.size else before.answers,
-            row=row,
-            born=born,
+    def equal(before: Episodic) -> Episodic:
+        return relaid(
+            before, jnp.where(alive, rank * room, -1), jnp.where(alive, room, 0), jnp.zeros(capacity(memory), bool), key
         )
 
-    return jax.lax.while_loop(lambda m: m.born < born, shrink, memory)
+    return jax.lax.while_loop(lambda m: ((m.start < 0) & alive).any(), equal, memory)
 
 
-def _rank(memory: Episodic) -> Array:
-    """Birth rank of each concept, the unborn last [C]."""
-    return jnp.where(memory.row < 0, memory.row.size, memory.row)
+def learnable(memory: Episodic) -> tuple[Array, Array]:
+    """Of every slot [M]: whose it is, and whether it holds an episode that may be learned from."""
+    slots = jnp.arange(capacity(memory))
+    _, owner = _owner(slots, memory.start)
+    inside = slots - memory.start[owner]
+    filled = (memory.start[owner] >= 0) & (inside < memory.kept[owner])
+    return owner, filled & ~_is_apart(memory, inside)
+
+
+def relaid(memory: Episodic, start: Array, room: Array, dropped: Array, key: Array) -> Episodic:
+    """The same memory with runs of other places and lengths [C], one after the other, without the slots `dropped` [M].
+
+    A run keeps a random part of what it held, as much as fits. What was set apart may come to be learned from, never
+    the other way round; so it is kept as often as the rest, but for the one episode that must fill its place. Drop
+    nothing that is set apart.
+    """
+    slots = jnp.arange(capacity(memory))
+    run, owner = _owner(slots, memory.start)
+    inside = slots - memory.start[owner]
+    filled = (memory.start[owner] >= 0) & (inside < memory.kept[owner]) & ~dropped
+    apart = _is_apart(memory, inside)
+    none = jnp.zeros_like(memory.kept)
+    many, learned = none.at[owner].add(filled), none.at[owner].add(filled & ~apart)
+    kept = jnp.minimum(many, room)
+    # Within every run: what may be learned from, what is set apart, what is empty; each as it was, or in random order
+    # where not everything fits.
+    for_order, for_share = jax.random.split(key)
+    chance = jnp.where((many > room)[owner], jax.random.uniform(for_order, slots.shape), 0.0)
+    sequence = jnp.lexsort((chance, apart, ~filled, run))
+    fair_share = kept * (many - learned) / jnp.maximum(many, 1) + jax.random.uniform(for_share, many.shape)
+    taken = kept - jnp.maximum(fair_share.astype(jnp.int32), _set_apart(memory, kept))
+
+    _, owner = _owner(slots, start)
+    inside = slots - start[owner]
+    aside = _set_apart(memory, inside)
+    nth = inside - aside
+    surplus = learned + _set_apart(memory, kept) - taken
+    nth = jnp.where(nth < taken[owner], nth, nth + surplus[owner])
+    nth = jnp.where(_is_apart(memory, inside), learned[owner] + aside, nth)
+    source = sequence[jnp.clip(memory.start[owner] + nth, 0, capacity(memory) - 1)]
+    return memory.replace(
+        codes={sense: codes[source] for sense, codes in memory.codes.items()},
+        present=memory.present[source] if memory.present.size else memory.present,
+        answers=memory.answers[source] if memory.answers.size else memory.answers,
+        start=start,
+        room=room,
+        kept=kept,
+    )
+
+
+def _order(start: Array) -> Array:
+    """The concepts in the order of their runs, the unborn last [C]."""
+    return jnp.argsort(jnp.where(start < 0, jnp.iinfo(start.dtype).max, start))
+
+
+def _owner(slots: Array, start: Array) -> tuple[Array, Array]:
+    """The number of the run that every slot [M] lies in, and whose it is."""
+    order = _order(start)
+    starts = jnp.where(start < 0, slots.size, start)[order]
+    run = jnp.searchsorted(starts, slots, side="right") - 1
+    return run, order[run]
 
 
 def recall(memory: Episodic, key: Array, count: int, held_out: bool = False) -> Recalled:
     """`count` episodes, concepts drawn evenly, then episodes evenly within the concept; held-out ones if asked."""
     for_concept, for_slot = jax.random.split(key)
-    concept = jnp.argsort(_rank(memory))[jax.random.randint(for_concept, (count,), 0, jnp.maximum(memory.born, 1))]
-    have = stored(memory)[concept]
+    concept = _order(memory.start)[jax.random.randint(for_concept, (count,), 0, jnp.maximum(born(memory), 1))]
+    have = memory.kept[concept]
     out = _set_apart(memory, have)
     if held_out:
-        place = memory.held_out * (1 + jax.random.randint(for_slot, (count,), 0, jnp.maximum(out, 1))) - 1
+        inside = memory.held_out * (1 + jax.random.randint(for_slot, (count,), 0, jnp.maximum(out, 1))) - 1
         weight = out > 0
     else:
-        place = jax.random.randint(for_slot, (count,), 0, jnp.maximum(have - out, 1))
-        place = place + place // (memory.held_out - 1) if memory.held_out else place
+        inside = jax.random.randint(for_slot, (count,), 0, jnp.maximum(have - out, 1))
+        inside = inside + inside // (memory.held_out - 1) if memory.held_out else inside
         weight = have > out
-    return _read(memory, memory.row[concept] * quota(memory) + place, concept, weight)
+    return _read(memory, memory.start[concept] + inside, concept, weight)
 
 
 def held_out(memory: Episodic, most: int) -> Recalled:
     """Up to `most` held-out episodes, the same number of each concept, always the same while memory rests."""
-    concepts = memory.row.size
+    concepts = memory.start.size
     each = max(1, most // concepts)
     concept = jnp.tile(jnp.arange(concepts), each)
     turn = jnp.repeat(jnp.arange(each), concepts)
-    have = _set_apart(memory, stored(memory)[concept])
-    place = memory.held_out * (1 + turn) - 1
-    return _read(
-        memory, memory.row[concept] * quota(memory) + place, concept, (turn < have) & (memory.row[concept] >= 0)
-    )
+    inside = memory.held_out * (1 + turn) - 1
+    return _read(memory, memory.start[concept] + inside, concept, turn < _set_apart(memory, memory.kept[concept]))
 
 
 def _written(logits: Array) -> Array:

@@ -6,6 +6,7 @@ from dellm_jax.rest.dusk import estimate_importance, forget, hand_over, settle_s
 from dellm_jax.rest.grow import grow
 from dellm_jax.rest.night import rest
 from dellm_jax.rest.prune import prune
+from dellm_jax.rest.reorganise import reorganise
 from dellm_jax.rest.replay import replay
 from dellm_jax.rest.rescale import rescale
 from dellm_jax.rest.wake import wake
@@ -18,6 +19,7 @@ __all__ = [
     "grow",
     "hand_over",
     "prune",
+    "reorganise",
     "replay",
     "rescale",
     "rest",

@@ -82,7 +82,7 @@ def forget() -> Stage:
     def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
         del mind, key
         kept = state.memory.episodic
-        nothing = jax.tree.map(jnp.zeros_like, kept).replace(row=kept.row, born=kept.born)
+        nothing = jax.tree.map(jnp.zeros_like, kept).replace(start=kept.start, room=kept.room)
         return state.replace(memory=state.memory.replace(episodic=nothing)), {}
 
     return stage

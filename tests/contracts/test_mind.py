@@ -197,8 +197,8 @@ def test_what_was_not_there_is_not_learned(free):
         path for path in touched if path.startswith("memory/semantic/text") or path.startswith("params/joined/to_text")
     }
     assert {"memory/semantic/image/total", "params/joined/from_seen", "memory/episodic/codes/image"} <= touched
-    row, quota = int(state.memory.episodic.row[4]), 60 // 5
-    written = slice(row * quota, row * quota + 4)
+    first = int(state.memory.episodic.start[4])
+    written = slice(first, first + 4)
     assert state.memory.episodic.present[written].tolist() == [0b01] * 4
     assert not np.asarray(state.memory.episodic.codes["text"][written]).any()
 

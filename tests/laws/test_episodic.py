@@ -17,7 +17,16 @@ from dellm_jax.types import Experience
 
 UNLIKELY = 1e-4  # a fair memory fails a chi-square test this rarely; keys are fixed, so that it never flickers
 SEEDS, TURNS, BATCH, SLOTS, CONCEPTS = 2000, 24, 12, 12, 6  # one shape for all, because compiling is what takes time
-write = jax.jit(episodic.write)
+
+
+def remember(memory, codes, present, target, valid, key, answers=None):
+    """Find places for a batch, and keep it there."""
+    memory, places = episodic.place(memory, target, valid, key)
+    return episodic.write(memory, places, codes, present, target, valid, answers)
+
+
+write = jax.jit(remember)
+place = jax.jit(episodic.place)
 recall = jax.jit(episodic.recall, static_argnums=(2, 3))
 held_out = jax.jit(episodic.held_out, static_argnums=1)
 
@@ -45,7 +54,7 @@ def live(memory: episodic.Episodic, concepts: jax.Array, items: jax.Array, valid
     def step(memory, turn):
         concept, item, is_valid, key = turn
         present = jnp.zeros_like(concept, jnp.uint8)
-        memory = episodic.write(memory, code_of(concept, item), present, concept, is_valid, key)
+        memory = remember(memory, code_of(concept, item), present, concept, is_valid, key)
         return memory, memory
 
     return jax.lax.scan(step, memory, (concepts, items, valid, jax.random.split(key, len(concepts))))[1]
@@ -75,8 +84,8 @@ def last(memories: episodic.Episodic, seed: int = 0) -> episodic.Episodic:
 
 def kept(memory: episodic.Episodic, concept: int) -> list[int]:
     """Items of a concept, in the order of the slots that it owns."""
-    first = int(memory.row[concept] * episodic.quota(memory))
-    codes = memory.codes["image"][first : first + int(episodic.stored(memory)[concept])]
+    first = int(memory.start[concept])
+    codes = memory.codes["image"][first : first + int(memory.kept[concept])]
     assert (np.asarray(codes)[:, 0] == concept).all()
     return item_of(codes).tolist()
 
@@ -110,7 +119,7 @@ def test_fewer_slots_than_concepts_are_refused():
 
 
 def test_every_concept_owns_an_equal_run():
-    """After every batch stored(c) = min(seen(c), capacity // born), and each run holds so many episodes of its own."""
+    """After every batch kept(c) = min(seen(c), capacity // born), and each run holds so many episodes of its own."""
     generator = np.random.default_rng(3)
     # concept k does not come before turn 3 k, so that runs shrink while they are part full and full
     concepts = np.stack([generator.integers(0, min(CONCEPTS, 1 + turn // 3), BATCH) for turn in range(TURNS)])
@@ -120,10 +129,13 @@ def test_every_concept_owns_an_equal_run():
         np.add.at(seen, concepts[turn][valid[turn]], 1)
         memory = jax.tree.map(lambda leaf: leaf[turn % 5, turn], memories)  # noqa: B023
         born = np.count_nonzero(seen)
-        assert int(memory.born) == born and int(episodic.quota(memory)) == SLOTS // max(born, 1)
+        room = SLOTS // max(born, 1)
+        assert int(episodic.born(memory)) == born
+        np.testing.assert_array_equal(memory.room, np.where(seen > 0, room, 0))
         np.testing.assert_array_equal(memory.seen, seen)
-        np.testing.assert_array_equal(episodic.stored(memory), np.minimum(seen, SLOTS // max(born, 1)))
-        assert sorted(memory.row[seen > 0].tolist()) == list(range(born)) and (memory.row[seen == 0] == -1).all()
+        np.testing.assert_array_equal(memory.kept, np.minimum(seen, room))
+        assert sorted(memory.start[seen > 0].tolist()) == [room * row for row in range(born)]
+        assert (memory.start[seen == 0] == -1).all()
         for concept in np.flatnonzero(seen):
             lived_of_it = items[: turn + 1][valid[: turn + 1] & (concepts[: turn + 1] == concept)]
             own = kept(memory, concept)
@@ -162,8 +174,8 @@ def test_every_episode_of_a_concept_is_equally_likely_kept(history):
         own = np.flatnonzero(np.asarray(stream) == concept)
         if own.size <= quota:
             continue
-        row = int(after.row[0, concept])
-        run = item_of(after.codes["image"][:, row * quota : (row + 1) * quota])
+        first = int(after.start[0, concept])
+        run = item_of(after.codes["image"][:, first : first + quota])
         counts = np.asarray([np.count_nonzero(run == item) for item in own])
         assert counts.sum() == SEEDS * quota, "only own episodes, and a full run of them"
         assert uniformity(counts, quota) > UNLIKELY, counts
@@ -179,7 +191,7 @@ def test_a_batch_keeps_every_subset_as_often_as_one_by_one(batch):
     """
     stream = [1, 2, 3, 4, 5] + [0] * 5
     after = jax.tree.map(lambda leaf: leaf[:, -1], lives(*days(stream, batch)))
-    first = 2 * int(after.row[0, 0])
+    first = int(after.start[0, 0])
     pairs = np.sort(item_of(after.codes["image"][:, first : first + 2]), axis=1)
     counts = np.asarray([np.count_nonzero((pairs == pair).all(1)) for pair in combinations(range(5, 10), 2)])
     assert counts.sum() == SEEDS
@@ -204,7 +216,54 @@ def test_invalid_rows_leave_no_trace():
     ]
     for other in outcomes[1:]:
         jax.tree.map(np.testing.assert_array_equal, other, outcomes[0])
-    assert last(outcomes[0]).seen.tolist() == [21, 6, 0, 0, 0, 0] and int(last(outcomes[0]).born) == 2
+    assert last(outcomes[0]).seen.tolist() == [21, 6, 0, 0, 0, 0] and int(episodic.born(last(outcomes[0]))) == 2
+
+
+def test_what_judges_was_always_set_apart():
+    """Whatever is born and overwritten, an episode that is held out was told to be `apart` when it was written."""
+    generator, memory, apart = np.random.default_rng(4), memory_of(60, 5), set()
+    for turn in range(60):  # a new concept every ten turns
+        concept = generator.integers(0, 1 + min(turn // 10, 4), 8)
+        item, key = 8 * turn + np.arange(8), jax.random.key(turn)
+        apart |= set(item[np.asarray(place(memory, concept, concept >= 0, key)[1].apart)].tolist())
+        memory = write(memory, code_of(concept, item), 0 * concept, concept, concept >= 0, key)
+        judged = held_out(memory, 100)
+        judges = set(item_of(judged.codes["image"])[np.asarray(judged.weight) > 0].tolist())
+        assert judges <= apart
+    assert len(judges) == 5 and len(apart) < 60, "one of each run of twelve; few were ever set apart"
+
+
+def ran(memory, concept):
+    """Items to be learned from, and items set apart, of a concept."""
+    own = kept(memory, concept)
+    return {item for n, item in enumerate(own) if n % 10 != 9}, {item for n, item in enumerate(own) if n % 10 == 9}
+
+
+@pytest.mark.parametrize("room", [[0, 20, 0, 20, 20], [0, 12, 0, 6, 42], [0, 5, 0, 5, 50], [0, 30, 0, 5, 25]])
+def test_runs_of_other_lengths_keep_what_fits(lived, room):
+    """A run keeps as much as fits of what it held, and what is set apart then was set apart before."""
+    room = jnp.asarray(room)
+    start = jnp.where(room > 0, jnp.cumsum(room) - room, -1)
+    after = jax.jit(episodic.relaid)(lived, start, room, jnp.zeros(60, bool), jax.random.key(0))
+    for concept in (1, 3, 4):
+        (learned, apart), (still, now_apart) = ran(lived, concept), ran(after, concept)
+        many = len(learned | apart)
+        assert len(kept(after, concept)) == len(still | now_apart) == min(many, int(room[concept]))
+        assert still | now_apart <= learned | apart and now_apart <= apart
+    np.testing.assert_array_equal(after.seen, lived.seen)
+
+
+def test_what_is_dropped_is_gone_and_leaves_room(lived):
+    """Dropped slots disappear, all else stays, and the next episode is certain to be kept."""
+    first = int(lived.start[4])
+    dropped = jnp.zeros(60, bool).at[first + jnp.asarray([0, 3, 12])].set(True)
+    gone = {kept(lived, 4)[place] for place in (0, 3, 12)}
+    after = jax.jit(episodic.relaid)(lived, lived.start, lived.room, dropped, jax.random.key(0))
+    assert set(kept(after, 4)) == set(kept(lived, 4)) - gone and ran(after, 4)[1] <= ran(lived, 4)[1]
+    assert ran(after, 1) == ran(lived, 1), "other concepts lose nothing"
+    new = jnp.full(1, 4)
+    later = write(after, code_of(new, jnp.asarray([999])), 0 * new, new, new > 0, jax.random.key(5))
+    assert 999 in kept(later, 4) and int(later.kept[4]) == 18 and int(later.seen[4]) == 201
 
 
 def test_recall_never_returns_what_is_held_out(lived):
@@ -297,7 +356,7 @@ def test_answers_follow_their_episode():
         logits = np.stack([item // 16, item % 16, -concept, concept, 0 * item], 1).astype(np.float32)
         key = jax.random.key(turn)
         memory = write(memory, code_of(concept, item), 0 * concept, concept, concept >= 0, key, logits)
-    assert episodic.stored(memory).tolist() == [12, 12, 12, 12, 9], "runs that shrank, and one that is part full"
+    assert memory.kept.tolist() == [12, 12, 12, 12, 9], "runs that shrank, and one that is part full"
     recalled = recall(memory, jax.random.key(1), 100, False)
     item, answers = item_of(recalled.codes["image"]), np.asarray(recalled.answers)
     np.testing.assert_array_equal(16 * answers[:, 0] + answers[:, 1], item)

@@ -105,12 +105,13 @@ def test_forgetting_leaves_no_episode(evening):
     after, report = forget()(mind, state, KEY)
     before, nothing = state.memory.episodic, after.memory.episodic
     assert report == {} and np.asarray(before.codes["image"]).any() and np.asarray(before.seen).sum() == 12
-    assert not any(np.any(leaf) for leaf in (nothing.codes["image"], nothing.seen, episodic.stored(nothing)))
+    assert not any(np.any(leaf) for leaf in (nothing.codes["image"], nothing.seen, nothing.kept))
     for asked in (False, True):
         assert not np.asarray(episodic.recall(nothing, KEY, 50, asked).weight).any()
-    np.testing.assert_array_equal(nothing.row, before.row)
+    np.testing.assert_array_equal(nothing.start, before.start)
+    np.testing.assert_array_equal(nothing.room, before.room)
     again, _ = live_step(mind, after, experiences((4,), seed=9))
-    assert np.asarray(episodic.stored(again.memory.episodic)).sum() == 4
+    assert np.asarray(again.memory.episodic.kept).sum() == 4
 
 
 # synaptic intelligence

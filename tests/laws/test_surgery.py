@@ -184,7 +184,7 @@ def test_every_leaf_is_named_by_its_axes(learner):
             assert all(named[path]), path
         for size, name in zip(leaf.shape, named[path], strict=True):
             assert sizes.get(name, size) == size, path
-    assert {named[f"memory/episodic/{leaf}"] for leaf in ("row", "seen")} == {("concepts",)}
+    assert {named[f"memory/episodic/{leaf}"] for leaf in ("start", "room", "kept", "seen")} == {("concepts",)}
     assert named["memory/episodic/codes/text"] == ("episodes", "text.code")
     assert named["memory/semantic/image/total"] == ("concepts", "image.features")
 
@@ -335,7 +335,7 @@ def test_room_for_concepts_changes_no_answer(learner, seed, concepts):
     grown = surgery.resize(mind, state, "concepts", concepts)
     assert jax.eval_shape(lambda: grown.learner) == jax.eval_shape(mind.rule.init, grown.params)
     names = axes.names(mind, grown)
-    assert {names[f"memory/episodic/{leaf}"] for leaf in ("row", "seen")} == {("concepts",)}
+    assert {names[f"memory/episodic/{leaf}"] for leaf in ("start", "room", "kept", "seen")} == {("concepts",)}
     before, after = (thoughts(life, batch) for life in (state, grown))
     np.testing.assert_allclose(after[:, :4], before, atol=1e-5, rtol=0)
     assert np.all(after[:, 4:] <= -1e9)
@@ -363,13 +363,14 @@ def test_a_life_goes_on_after_the_growth_of_concepts():
         np.testing.assert_allclose(after.by[way][:, :4], answer, atol=1e-5, rtol=0, err_msg=way)
     known = grown.memory.semantic["image"]
     assert known.count.shape == (6,) and not known.count[4:].any() and not known.total[4:].any()
-    np.testing.assert_array_equal(grown.memory.episodic.row[4:], [-1, -1])
+    np.testing.assert_array_equal(grown.memory.episodic.start[4:], [-1, -1])
     later, report = live_step(mind, grown, batch.replace(target=np.full(4, 5, np.int32)))
     assert np.isfinite(report["loss"])
     np.testing.assert_array_equal(later.homeostasis["concepts"]["active"][4:], [0, 1])
     np.testing.assert_array_equal(later.memory.semantic["image"].count[4:], [0, 4])
     np.testing.assert_array_equal(later.memory.episodic.seen[4:], [0, 4])
-    assert later.memory.episodic.row[5] == 2 and later.memory.episodic.born == 3
+    room = int(later.memory.episodic.room[5])
+    assert later.memory.episodic.start[5] == 2 * room > 0
 
 
 def remembering(state):
@@ -385,9 +386,10 @@ def remembering(state):
     )
     episodic = episodic.replace(
         codes={"image": jnp.asarray(random.integers(0, 256, episodic.codes["image"].shape, np.uint8))},
-        row=jnp.array([0, 1, -1, -1], jnp.int32),
+        start=jnp.array([0, 12, -1, -1], jnp.int32),
+        room=jnp.array([12, 12, 0, 0], jnp.int32),
+        kept=jnp.array([3, 2, 0, 0], jnp.int32),
         seen=jnp.array([3, 2, 0, 0], jnp.int32),
-        born=jnp.asarray(2, jnp.int32),
     )
     return state.replace(memory=state.memory.replace(episodic=episodic, semantic={"image": known}))
 
