@@ -17,6 +17,7 @@ from dellm_jax.trees import named_key
 from dellm_jax.types import Array, Dellm, Lesson, Mind, Report
 
 UNBORN = -1e8
+PIECE = 10  # updates between two moments at which an input may wake the sleeper
 # (mind, the state of the evening, what the stage prepared, key) -> percepts through all senses, and their lesson.
 Material = Callable[[Mind, Dellm, Any, Array], tuple[experiences.Percepts, Lesson]]
 
@@ -31,7 +32,7 @@ def chunks(stage: str, steps: int, batch: int, chunk: int) -> int:
 def school(
     material: Material, rule: optax.GradientTransformationExtraArgs, steps: int, chunk: int, taught: float
 ) -> Callable[[Mind, Dellm, Any, Array], Iterator[tuple[Dellm, Report]]]:
-    """(mind, state, prepared, key) -> what `steps` updates by `rule` on `material` make, and a report, chunk by chunk.
+    """(mind, state, prepared, key) -> what `steps` updates by `rule` on `material` make, and a report, piece by piece.
 
     The state of the rule is born and dies here. After every `chunk` steps the held-out episodes judge; the chunk with
     the least loss is kept, which may be none. Where nothing is held out, the last is kept. With `taught` > 0 the cortex
@@ -49,11 +50,15 @@ def school(
         report = {"held_out_loss_before": least, "kept_step": 0.0, "updates": 0.0} if judged else {"updates": 0.0}
         best, params = state.params, state.params
         for turn in range(-(-steps // chunk)):
-            key_of_turn = named_key(key, f"chunk {turn}")
-            params, learner, loss = _attend(
-                laws(mind), rule, material, chunk, taught > 0, state, prepared, params, learner, key_of_turn
-            )
-            report |= {"updates": report["updates"] + chunk, "loss": float(loss)}
+            keys = jax.random.split(named_key(key, f"chunk {turn}"), chunk)
+            for part in range(0, chunk, PIECE):
+                if part:
+                    yield state.replace(params=best), dict(report)
+                some = keys[part : part + PIECE]
+                params, learner, loss = _attend(
+                    laws(mind), rule, material, taught > 0, state, prepared, params, learner, some
+                )
+                report |= {"updates": report["updates"] + some.size, "loss": float(loss)}
             if judged:
                 held_out = float(_held_out_loss(mind, state.replace(params=params), belief, taught))
                 if held_out <= least:
@@ -97,19 +102,20 @@ def _night_laws(taught: float, mind: Mind) -> Mind:
     return mind._replace(teacher=None, loss=loss)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _attend(
     mind: Mind,
     rule: optax.GradientTransformationExtraArgs,
     material: Material,
-    steps: int,
     taught: bool,
     state: Dellm,
     prepared: Any,
     params: Any,
     learner: Any,
-    key: Array,
+    keys: Array,
 ) -> tuple[Any, Any, Array]:
+    """One update a key."""
+
     def step(carry: tuple[Any, Any], key: Array) -> tuple[tuple[Any, Any], Array]:
         for_material, for_senses = jax.random.split(key)
         whole, lesson = material(mind, state, prepared, for_material)
@@ -121,5 +127,5 @@ def _attend(
         )
         return (params, learner), loss
 
-    (params, learner), losses = jax.lax.scan(step, (params, learner), jax.random.split(key, steps))
+    (params, learner), losses = jax.lax.scan(step, (params, learner), keys)
     return params, learner, losses.mean()
