@@ -246,13 +246,17 @@ def recall(memory: Episodic, key: Array, count: int, held_out: bool = False) -> 
 
 
 def held_out(memory: Episodic, most: int) -> Recalled:
-    """Up to `most` held-out episodes, the same number of each concept, always the same while memory rests."""
+    """The held-out episodes, at most `most`: the first of every concept, the second of every concept, and so on.
+
+    Always the same while memory rests; as many rows as there can be, of weight 0 where nothing is held out yet.
+    """
     concepts = memory.start.size
-    each = max(1, most // concepts)
-    concept = jnp.tile(jnp.arange(concepts), each)
-    turn = jnp.repeat(jnp.arange(each), concepts)
-    inside = memory.held_out * (1 + turn) - 1
-    return _read(memory, memory.start[concept] + inside, concept, turn < _set_apart(memory, memory.kept[concept]))
+    rows = min(most, capacity(memory) // memory.held_out) if memory.held_out else 0
+    concept, turn = jnp.tile(jnp.arange(concepts), rows), jnp.repeat(jnp.arange(rows), concepts)
+    there = turn < _set_apart(memory, memory.kept)[concept]
+    first = jnp.argsort(~there, stable=True)[:rows]
+    concept, turn = concept[first], turn[first]
+    return _read(memory, memory.start[concept] + memory.held_out * (1 + turn) - 1, concept, there[first])
 
 
 def _written(logits: Array) -> Array:

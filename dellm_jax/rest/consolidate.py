@@ -1,5 +1,6 @@
 """Semantic memory is solved exactly, and each way of knowing is trusted as far as held-out episodes bear it out."""
 
+from collections.abc import Iterator
 from functools import partial
 
 import jax
@@ -8,10 +9,12 @@ import jax.numpy as jnp
 from dellm_jax.architecture import CONCEPTS
 from dellm_jax.memory import episodic, semantic
 from dellm_jax.rest.judge import held_out_responses
+from dellm_jax.rest.pieces import in_pieces
 from dellm_jax.types import Array, Dellm, Mind, Report, Response, Stage
 
 PRIOR = 0.002
 MOST_TRUST = 40.0
+TURNS, SETTLED = 60, 1e-5
 
 
 def consolidate() -> Stage:
@@ -20,22 +23,20 @@ def consolidate() -> Stage:
     A life that holds no episode out cannot tell how far to trust whom, and goes on as it did.
     """
 
-    def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
+    def pieces(mind: Mind, state: Dellm, key: Array) -> Iterator[tuple[Dellm, Report]]:
         del key
-        state = _solve(state)
-        if not episodic.judges(state.memory.episodic):
-            return state, {}
-        trust = _fit_trust(mind, state)
-        state = state.replace(hyper=dict(state.hyper) | {"trust": trust})
-        return state, {f"trust_{expert}": float(value) for expert, value in trust.items()}
+        for sense, known in state.memory.semantic.items():
+            semantics = dict(state.memory.semantic) | {sense: _solve(known)}
+            state = state.replace(memory=state.memory.replace(semantic=semantics))
+            yield state, {}
+        trust = _fit_trust(mind, state) if episodic.judges(state.memory.episodic) else {}
+        state = state.replace(hyper=dict(state.hyper) | {"trust": dict(state.hyper["trust"]) | trust})
+        yield state, {f"trust_{expert}": float(value) for expert, value in trust.items()}
 
-    return stage
+    return in_pieces(pieces)
 
 
-@jax.jit
-def _solve(state: Dellm) -> Dellm:
-    solved = {sense: semantic.solve(known) for sense, known in state.memory.semantic.items()}
-    return state.replace(memory=state.memory.replace(semantic=solved))
+_solve = jax.jit(semantic.solve)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -70,9 +71,13 @@ def _fit_trust(mind: Mind, state: Dellm) -> dict[str, Array]:
         missed = -(truth * jnp.where(born, pooled, 0.0)).sum(-1)
         return (missed * weights).sum() / many + PRIOR * ((w - 1) ** 2).sum()
 
-    def newton(_: int, w: Array) -> Array:
+    def newton(fit: tuple[int, Array, Array]) -> tuple[int, Array, Array]:
+        turn, w, _ = fit
         step = jnp.linalg.solve(jax.hessian(surprise)(w) + 1e-4 * jnp.eye(len(experts)), jax.grad(surprise)(w))
-        return jnp.clip(w - jnp.clip(step, -1.0, 1.0), 0.0, MOST_TRUST)
+        after = jnp.clip(w - jnp.clip(step, -1.0, 1.0), 0.0, MOST_TRUST)
+        return turn + 1, after, jnp.abs(after - w).max()
 
-    fitted = jax.lax.fori_loop(0, 60, newton, jnp.ones(len(experts))) / scale
+    begin = (0, jnp.ones(len(experts)), jnp.inf)
+    _, fitted, _ = jax.lax.while_loop(lambda fit: (fit[0] < TURNS) & (fit[2] > SETTLED), newton, begin)
+    fitted = fitted / scale
     return dict(zip(experts, fitted, strict=True))
