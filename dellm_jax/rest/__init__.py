@@ -4,6 +4,7 @@ from dellm_jax.rest.consolidate import consolidate
 from dellm_jax.rest.dream import dream
 from dellm_jax.rest.dusk import estimate_importance, forget, hand_over, settle_synapses
 from dellm_jax.rest.grow import grow
+from dellm_jax.rest.newborns import silent, steepest
 from dellm_jax.rest.night import rest
 from dellm_jax.rest.prune import prune
 from dellm_jax.rest.reorganise import reorganise
@@ -24,5 +25,7 @@ __all__ = [
     "rescale",
     "rest",
     "settle_synapses",
+    "silent",
+    "steepest",
     "wake",
 ]

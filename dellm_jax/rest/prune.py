@@ -1,5 +1,7 @@
 """Pruning: units that are of little use die, and what they said on average becomes bias."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -7,29 +9,36 @@ from dellm_jax import surgery
 from dellm_jax.rest.statistics import activity, utility
 from dellm_jax.types import Array, Dellm, Mind, Report, Stage
 
+# state -> how much every unit is worth {assembly: [U]}, 0 or more.
+Score = Callable[[Dellm], dict[str, Array]]
 
-def prune(below: float = 0.3, most: float = 0.125, min_age: float = 2.0) -> Stage:
-    """Silence living units whose utility is less than `below` times the mean of their assembly.
 
-    The least useful first, at most `most` of an assembly a night, none younger than `min_age` nights. Their mean
-    activity on memory is folded into the biases that listened: b += E[a_i] W_out[i].
-    A capacity that then has a whole quantum to spare is given back.
+def prune(
+    below: float = 0.3, most: float = 0.125, min_age: float = 2.0, score: Score = utility, fold: bool = True
+) -> Stage:
+    """Silence living units whose `score` is less than `below` times the mean of their assembly.
+
+    The least useful first, at most `most` of an assembly a night, none younger than `min_age` nights. With `fold` their
+    mean activity on memory is folded into the biases that listened: b += E[a_i] W_out[i].
+    An assembly of fewer than 1 / `most` units loses none, however many nights there are. A capacity that then has a
+    whole quantum to spare is given back.
     """
 
     def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
-        scores, (values, weight) = utility(state), activity(mind, state, key)
+        scores, (values, weight) = score(state), activity(mind, state, key)
         deaths = 0
         for assembly in state.architecture.assemblies:
             kept = state.homeostasis[assembly.name]
             alive, age = np.asarray(kept["active"]) > 0, np.asarray(kept["age"])
-            score = np.asarray(scores[assembly.name])
-            weak = np.flatnonzero(alive & (age >= min_age) & (score < below * score[alive].mean()))
-            dying = np.sort(weak[np.argsort(score[weak], kind="stable")][: int(most * alive.sum())])
+            worth = np.asarray(scores[assembly.name])
+            weak = np.flatnonzero(alive & (age >= min_age) & (worth < below * worth[alive].mean()))
+            dying = np.sort(weak[np.argsort(worth[weak], kind="stable")][: int(most * alive.sum())])
             if dying.size == 0:
                 continue
             deaths += dying.size
-            mean = (weight @ values[assembly.name]) / jnp.maximum(weight.sum(), 1)
-            state = _fold_into_bias(state, assembly.name, dying, mean)
+            if fold:
+                mean = (weight @ values[assembly.name]) / jnp.maximum(weight.sum(), 1)
+                state = _fold_into_bias(state, assembly.name, dying, mean)
             state = surgery.silence(mind, state, f"{assembly.name}.units", dying)
             state = _give_back(mind, state, assembly.name)
         return state, {"deaths": float(deaths)}
