@@ -4,19 +4,19 @@ python scripts/bench/structure.py                    # three seeds, 20 minutes o
 python scripts/bench/structure.py seeds=1 validation=0.1   # other settings of a run go on to its configuration
 
 MNIST, two new digits a day, lived online as in conf/experiment/split_mnist_online.yaml; the cortex alone, since it is
-what grows: no semantic memory, and nights of 500 updates for want of time. Mean and SD over seeds of:
-growth: test accuracy and operations of a life of 2 x 100 units, of 2 x 400, and of two that grow from the former to the
-  latter in five nights, by need and at random (as many units in as many events, at nights and in assemblies drawn by
-  lot). Operations are counted as 6 batch sum(in out) of every update awake and at night, of the shapes that really ran.
+what grows: no semantic memory, and nights of 500 updates, for want of time. Mean and SD over seeds of:
+growth: test accuracy and operations of a life of 2 x 100 units, of 2 x 400, and of two that grow from the former toward
+  the latter in five nights, by need and at random (as many units in as many events, at nights and in assemblies drawn
+  by lot); then the same from 2 x 25 to 2 x 100, where width matters more. Operations are counted as 6 batch sum(in out)
+  of every update awake and at night, of the shapes that really ran; what nights ask of the held-out is not counted.
 pruning: what the life of 2 x 400 loses when a part of either assembly is cut in one night, at once and after 100 more
   updates at night, beside the same updates without a cut.
-waking: seconds of the first stretch after a night that grew over the median of its day.
+waking: seconds of the first stretch after a night that grew, over the median of its day.
 """
 
 import sys
 from collections import Counter
 from dataclasses import replace
-from functools import partial
 from itertools import product
 from statistics import mean, median, stdev
 from time import perf_counter
@@ -41,9 +41,9 @@ from experiments.diagnose import REHEARSED
 from experiments.examine import examine
 from experiments.train import CONF
 
-QUARTER, FULL, NIGHTS, MENDED = 100, 400, 5, 100
-NEED = partial(grow, per_concept=30)
-SETTINGS = ["+experiment=split_mnist_online", "semantic=false", f"size.max_units={FULL}"]
+PAIRS, NIGHTS, MENDED = ((100, 400), (25, 100)), 5, 100
+NEED = grow(per_concept=0, share=0.32)  # about four times as wide after five nights
+SETTINGS = ["+experiment=split_mnist_online", "semantic=false", "cycle.night_steps=500"]
 SETTINGS += ["size.quantum=4", "rest.replay.taught=0", "rest.prune=null", "rest.grow=null"]
 
 
@@ -68,7 +68,7 @@ def flops(state):
     return 6 * sum(leaf.size for leaf in jax.tree.leaves(state.params) if leaf.ndim == 2)
 
 
-def lived(plan, seed, units, stage=None, most=FULL):
+def lived(plan, seed, units, stage, most):
     """The life of `plan` in a body of `units` a layer, which sleeps with `stage` before everything else."""
     bodies = tuple(replace(a, units=units, capacity=0, max_units=most) for a in plan.architecture.assemblies)
     state = create(plan.mind, replace(plan.architecture, assemblies=bodies), jax.random.key(seed))
@@ -127,20 +127,16 @@ def shown(values):
     return f"{mean(values):7.2f} +-{stdev(values) if len(values) > 1 else 0.0:5.2f}"
 
 
-def growth(plans):
-    """Print the table of growth; the lives in full-width bodies, and those that grew by need."""
-
-    def by_lot(seed):
-        return at_random(need[seed].births, seed), 4 * FULL
-
+def growth(plans, small, large):
+    """Print the table of growth from `small` to `large`; the lives in large bodies, and those that grew by need."""
     full, need = [], []
     rows = {
-        f"fixed {FULL}": (FULL, lambda seed: (None, FULL), full),
-        f"fixed {QUARTER}": (QUARTER, lambda seed: (None, FULL), []),
-        "grown by need": (QUARTER, lambda seed: (NEED(), FULL), need),
-        "grown at random": (QUARTER, by_lot, []),
+        f"fixed {large}": (large, lambda seed: (None, large), full),
+        f"fixed {small}": (small, lambda seed: (None, large), []),
+        "grown by need": (small, lambda seed: (NEED, large), need),
+        "grown at random": (small, lambda seed: (at_random(need[seed].births, seed), 4 * large), []),
     }
-    print(f"{'growth':>16}  {'accuracy, %':>15}  {'points lost':>15}  {'operations, %':>15}  units")
+    print(f"\n{f'{small} to {large}':>16}  {'accuracy, %':>15}  {'points lost':>15}  {'operations, %':>15}  units")
     for name, (units, how, lives) in rows.items():
         for seed, plan in enumerate(plans):
             stage, most = how(seed)
@@ -162,7 +158,7 @@ def pruning(plans, lives):
         for (name, score), fold in product(scores.items(), (True, False)):
             label = f"{100 * part:.0f} % {name}{', folded' if fold else ''}"
             cuts[label] = prune(below=1e9, most=part, min_age=0, score=score, fold=fold)
-    print(f"{'pruning':>26}  {'lost at once':>15}  {f'lost after {MENDED}':>15}")
+    print(f"\n{'pruning':>26}  {'lost at once':>15}  {f'lost after {MENDED}':>15}")
     for name, cut in cuts.items():
         lost = []
         for plan, life in zip(plans, lives, strict=True):
@@ -184,10 +180,11 @@ def main():
             rest = [f"{name}={value}" for name, value in given.items()]
             plan = build.plan(sound(compose("config", [*SETTINGS, f"seed={seed}", *rest])), "structure")
         plans.append(replace(plans[0], curriculum=plan.curriculum) if plans else plan)  # one mind: compiled once
-    full, need = growth(plans)
-    pruning(plans, full)
+    full, need = growth(plans, *PAIRS[0])
     waking = [ratio for life in need for ratio in life.waking]
     print(f"waking after growth: {median(waking):.2f} times the median stretch of the day, {max(waking):.2f} at most")
+    pruning(plans, full)
+    growth(plans, *PAIRS[1])
 
 
 if __name__ == "__main__":
