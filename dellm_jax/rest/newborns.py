@@ -9,7 +9,7 @@ import numpy as np
 
 from dellm_jax import experience as experiences
 from dellm_jax.memory import episodic
-from dellm_jax.types import Array, Dellm, Lesson, Mind
+from dellm_jax.types import Array, Dellm, Lesson, Mind, Thought
 
 EPISODES = 512
 AWAKE = 0.1  # what a steep newborn fires before it has learned to hear: on the slope of its rectifier for most inputs
@@ -63,7 +63,7 @@ def _slope(mind: Mind, state: Dellm, name: str, key: Array) -> Array:
     recalled = episodic.recall(state.memory.episodic, key, EPISODES)
     percepts = experiences.decode(state.architecture, recalled.codes, recalled.present)
 
-    def think(biases: dict[str, Array], percepts: experiences.Percepts) -> Array:
+    def think(biases: dict[str, Array], percepts: experiences.Percepts) -> Thought:
         params = dict(state.params) | {r: dict(state.params[r]) | {"bias": bias} for r, bias in biases.items()}
         return module.apply({"params": params, "homeostasis": state.homeostasis}, *percepts)
 
