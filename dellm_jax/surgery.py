@@ -211,8 +211,8 @@ def _newborn(
     incoming = parts[0] == "params" and parts[1] == node and node != CONCEPTS
     if not incoming or parts[-1] == "bias" or leaf.ndim < 2:
         return 0.0
-    fan_in = _living_inputs(state, node)
-    scale = (2.0 / sum(fan_in.values())) ** 0.5 if parts[-1].startswith("from_") else (1.0 / max(alive.sum(), 1)) ** 0.5
+    heard, kin = sum(_living_inputs(state, node).values()), alive.sum() or positions.size
+    scale = (2 / heard if parts[-1].startswith("from_") else 1 / kin) ** 0.5
     # Drawn in numpy: jax would compile a program for every number of births.
     seed = np.asarray(jax.random.key_data(named_key(key, path)))
     shape = [positions.size if i == along else size for i, size in enumerate(leaf.shape)]

@@ -1,5 +1,6 @@
 """What is measured of a life, as pure functions of arrays: its matrix, its history, its stream, its net, its seeds."""
 
+from dellm_jax.metrics.assemblies import effective_number, linear_cka, mutual_information, twins
 from dellm_jax.metrics.continual import (
     StabilityGap,
     average_anytime_accuracy,
@@ -61,6 +62,7 @@ __all__ = [
     "cumulative_accuracy",
     "dead_units",
     "dormant_ratio",
+    "effective_number",
     "effective_rank",
     "final_accuracy",
     "forgetting",
@@ -70,16 +72,19 @@ __all__ = [
     "intransigence",
     "learning_accuracy",
     "learning_curve_area",
+    "linear_cka",
     "loss_of_plasticity",
     "mean_absolute_weight",
     "mean_sd_sem",
     "min_accuracy",
+    "mutual_information",
     "online_forgetting",
     "paired_difference",
     "prequential_accuracy",
     "sample_plasticity",
     "stability_gap",
     "stable_rank",
+    "twins",
     "window_means",
     "windowed_forgetting",
     "windowed_plasticity",

@@ -72,7 +72,7 @@ def lived(mind, architecture, seed, alive=None):
 
     def content(path, leaf):
         part, last = path.split("/")[0], path.split("/")[-1]
-        if part not in ("params", "homeostasis", "learner"):
+        if part not in ("params", "homeostasis", "learner") or jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return leaf
         if not np.issubdtype(leaf.dtype, np.floating):
             return np.full(leaf.shape, 7, leaf.dtype)
