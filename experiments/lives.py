@@ -64,6 +64,8 @@ class Lived:
     awake_compilations: int = 0
     births: int = 0
     deaths: int = 0
+    recruits: int = 0
+    merges: int = 0
     updates_awake: int = 0
     updates_rest: int = 0
     nights: int = 0
@@ -191,7 +193,9 @@ def _counted(lived: Lived, phase: str, step: int, day: int, report: Report) -> L
         nights=lived.nights + 1,
         rolled_back=lived.rolled_back + (report["rolled_back"] > 0),
         births=lived.births + int(report.get("grow/births", 0)),
-        deaths=lived.deaths + int(report.get("prune/deaths", 0)),
+        deaths=lived.deaths + int(report.get("prune/deaths", 0) + report.get("specialise/folded", 0)),
+        recruits=lived.recruits + int(report.get("specialise/recruits", 0)),
+        merges=lived.merges + int(report.get("specialise/merges", 0)),
         updates_rest=lived.updates_rest + int(sum(n for what, n in report.items() if what.endswith("/updates"))),
     )
 

@@ -72,6 +72,8 @@ def summary(lives: dict[str, Lived], seconds: float) -> dict[str, Any]:
         "awake_compilations": main.awake_compilations,
         "births": main.births,
         "deaths": main.deaths,
+        "recruits": main.recruits,
+        "merges": main.merges,
         "nights": main.nights,
         "rolled_back": main.rolled_back,
         "updates_awake": main.updates_awake,

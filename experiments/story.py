@@ -18,6 +18,10 @@ def night(name: str, number: int, timeline: Sequence[dict[str, Any]], report: Re
         parts.append(f"prune -{report['prune/deaths']:.0f}")
     if "grow/births" in report:
         parts.append(f"grow +{report['grow/births']:.0f}")
+    if report.get("specialise/recruits"):
+        parts.append("an assembly recruited")
+    if report.get("specialise/merges"):
+        parts.append(f"two assemblies merged, {report['specialise/folded']:.0f} units folded")
     if "replay/kept_step" in report:
         parts.append(f"replay kept {report['replay/kept_step']:.0f} of {report['replay/updates']:.0f} steps")
     if "dream/coherence" in report:

@@ -10,6 +10,8 @@ from dellm_jax.rest.prune import prune
 from dellm_jax.rest.reorganise import reorganise
 from dellm_jax.rest.replay import replay
 from dellm_jax.rest.rescale import rescale
+from dellm_jax.rest.specialise import specialise
+from dellm_jax.rest.structure import structure
 from dellm_jax.rest.wake import wake
 
 __all__ = [
@@ -26,6 +28,8 @@ __all__ = [
     "rest",
     "settle_synapses",
     "silent",
+    "specialise",
     "steepest",
+    "structure",
     "wake",
 ]

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from dellm_jax import experience as experiences
+from dellm_jax.learning import top_down
 from dellm_jax.memory import episodic
-from dellm_jax.types import Array, Dellm, Mind
+from dellm_jax.types import Array, Dellm, Mind, Thought
 
 EPISODES = 512
 
@@ -44,3 +45,17 @@ def effective_rank(values: Array, weight: Array) -> Array:
     s = jnp.linalg.svd(values * weight[:, None], compute_uv=False)
     p = s / jnp.maximum(s.sum(), 1e-12)
     return jnp.exp(-(p * jnp.log(jnp.maximum(p, 1e-12))).sum())
+
+
+@partial(jax.jit, static_argnums=0)
+def contemplate(mind: Mind, state: Dellm, key: Array) -> tuple[episodic.Recalled, Thought, dict[str, Array]]:
+    """Replayable episodes, what is thought of them, and how far each assembly's prediction of its sources misses them.
+
+    {assembly: sum_s |x_s - a V_s|^2 [B]}, empty for a body without feedback.
+    """
+    recalled = episodic.recall(state.memory.episodic, key, EPISODES)
+    percepts = experiences.decode(state.architecture, recalled.codes, recalled.present)
+    module, variables = mind.module(state.architecture), {"params": state.params, "homeostasis": state.homeostasis}
+    thought = module.apply(variables, *percepts)
+    errors = top_down(module, variables, thought)
+    return recalled, thought, {name: sum((e**2).sum(1) for e in of.values()) for name, of in errors.items() if of}

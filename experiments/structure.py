@@ -1,0 +1,116 @@
+"""What the body of a run became, night by night: its assemblies, their sizes, and what they are for.
+
+python -m experiments.structure run=outputs/2026-01-31/12-00-00
+
+Prints a row a night and writes structure.png into the run folder. Needs nights that tell of it: rest=told, or
+rest=evolving, in which assemblies are also recruited and merged.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from dellm_jax.errors import SnapshotError
+from experiments.command import guarded, run_argument
+
+COUNTS = {
+    "births": "grow/births",
+    "deaths": "prune/deaths",
+    "recruits": "specialise/recruits",
+    "merges": "specialise/merges",
+    "folded": "specialise/folded",
+}
+
+
+def nights(folder: Path, life: str = "dellm") -> list[dict[str, Any]]:
+    """The events of every night that told what the body is made of, in order. SnapshotError if none did."""
+    path = folder / "metrics.jsonl"
+    events = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    told = [e for e in events if (e["life"], e["phase"]) == (life, "rest") and "structure/assemblies" in e]
+    if not told:
+        raise SnapshotError(f"{path} tells of no night with the stage structure; live one with rest=told or =evolving")
+    return told
+
+
+def assemblies(told: list[dict[str, Any]]) -> list[str]:
+    """Every assembly there ever was, in the order in which they came."""
+    return list(dict.fromkeys(name for event in told for name in _of(event, "structure/units_")))
+
+
+def _of(event: dict[str, Any], prefix: str) -> dict[str, float]:
+    """What an event says under names that begin alike, by the rest of the name."""
+    return {name.removeprefix(prefix): value for name, value in event.items() if name.startswith(prefix)}
+
+
+def table(told: list[dict[str, Any]]) -> Table:
+    """A row a night: what came and went, living units (parameters, effective rank) of every assembly, and bits."""
+    out = Table(title="What the body is made of: units (thousands of parameters, effective rank)")
+    for heading in ("night", "step", *COUNTS, *assemblies(told), "bits", "connections"):
+        out.add_column(heading, justify="right")
+    for number, event in enumerate(told, 1):
+        changes = [f"{event[name]:.0f}" if event.get(name) else "" for name in COUNTS.values()]
+        bodies = [_body(event, name) for name in assemblies(told)]
+        bits = [f"{group} {value:.2f}" for group, value in _of(event, "specialise/bits_").items()]
+        strengths = [f"{name} {value:.2f}" for name, value in _of(event, "structure/strength_").items()]
+        row = (str(number), str(event["step"]), *changes, *bodies, "\n".join(bits), "\n".join(strengths))
+        out.add_row(*row)
+    return out
+
+
+def _body(event: dict[str, Any], name: str) -> str:
+    units, rank = event.get(f"structure/units_{name}"), event.get(f"grow/effective_rank_{name}")
+    if units is None:
+        return ""
+    thousands = event[f"structure/parameters_{name}"] / 1000
+    return f"{units:.0f} ({thousands:.0f}, {rank:.0f})" if rank is not None else f"{units:.0f} ({thousands:.0f})"
+
+
+def figure(told: list[dict[str, Any]], path: Path) -> Path:
+    """Living units of every assembly, stacked, over the awake steps; and how much assemblies say of concepts."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    fig, (size, use) = plt.subplots(2, 1, figsize=(8, 6), sharex=True, height_ratios=(3, 2), constrained_layout=True)
+    steps = [event["step"] for event in told]
+    names = assemblies(told)
+    size.stackplot(
+        steps, [[e.get(f"structure/units_{n}", 0.0) for e in told] for n in names], labels=names, step="post"
+    )
+    size.set(ylabel="living units", title="assemblies, by awake steps")
+    for event in told:
+        for what, colour in (("recruits", "tab:green"), ("merges", "tab:red")):
+            if event.get(COUNTS[what]):
+                size.axvline(event["step"], color=colour, ls="--", lw=1)
+    size.legend(loc="upper left", fontsize=8)
+    for group in dict.fromkeys(g for event in told for g in _of(event, "specialise/bits_")):
+        line = [(e["step"], e[f"specialise/bits_{group}"]) for e in told if f"specialise/bits_{group}" in e]
+        use.plot(*zip(*line, strict=True), marker="o", label=group)
+    use.set(xlabel="step", ylabel="I(assembly; concept), bits")
+    if use.lines:
+        use.legend(fontsize=8)
+    fig.savefig(path, dpi=80)
+    plt.close(fig)
+    return path
+
+
+def show(folder: Path, console: Console) -> Path:
+    """Print the table and draw the figure; returns the figure's file."""
+    told = nights(folder)
+    console.print(table(told))
+    path = figure(told, folder / "structure.png")
+    console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+    return path
+
+
+def main() -> None:
+    """`run=<folder>`."""
+    show(run_argument(), Console())
+
+
+if __name__ == "__main__":
+    guarded(main)
