@@ -37,7 +37,7 @@ def specialise(
     few: float = 0.7,
     high: float = 2.0,
     redundant: float = 0.95,
-    like: float = 0.98,
+    like: float = 0.995,
     min_age: int = 3,
     units: int = 0,
 ) -> Stage:
@@ -64,14 +64,14 @@ def specialise(
         if not thoughts.target.size:
             return state, {"recruits": 0.0, "merges": 0.0, "assemblies": float(len(state.architecture.assemblies))}
         groups = wiring.siblings(state.architecture)
-        report = _specialisation(groups, thoughts)
-        alike, pair = _most_alike(state, groups, thoughts, min_age)
+        report = specialisation(groups, thoughts)
+        alike, pair = most_alike(state, groups, thoughts, min_age)
         merges = folded = recruits = 0
         if pair and alike >= redundant:
             state, folded = _merged(mind, state, *pair, like, named_key(key, "twins"))
             merges = 1
         group, unexplained = max(
-            ((group, _unexplained(group, thoughts, high)) for group in groups), key=lambda found: found[1].sum()
+            ((group, unexplained_by(group, thoughts, high)) for group in groups), key=lambda found: found[1].sum()
         )
         born = max(1, int(np.asarray(state.homeostasis[CONCEPTS]["active"]).sum()))
         spread = metrics.effective_number(np.bincount(thoughts.target[unexplained], minlength=1))
@@ -105,7 +105,7 @@ def _thoughts(mind: Mind, state: Dellm, key: Array) -> Thoughts:
     )
 
 
-def _specialisation(groups: list[Group], thoughts: Thoughts) -> Report:
+def specialisation(groups: list[Group], thoughts: Thoughts) -> Report:
     """I(A; C) of every group of two siblings or more, named by the eldest: in bits, and as a share of log2 K."""
     report = {}
     for group in (group for group in groups if len(group) > 1):
@@ -119,7 +119,7 @@ def _specialisation(groups: list[Group], thoughts: Thoughts) -> Report:
     return report
 
 
-def _most_alike(
+def most_alike(
     state: Dellm, groups: list[Group], thoughts: Thoughts, min_age: int
 ) -> tuple[float, tuple[str, str] | None]:
     """The greatest CKA of two siblings that are old enough, and who they are, the elder first."""
@@ -141,7 +141,7 @@ def _merged(mind: Mind, state: Dellm, one: str, other: str, like: float, key: Ar
     return wiring.fold(mind, state, one, pairs), len(pairs)
 
 
-def _unexplained(group: Group, thoughts: Thoughts, high: float) -> np.ndarray:
+def unexplained_by(group: Group, thoughts: Thoughts, high: float) -> np.ndarray:
     """Episodes that the cortex names wrongly or that no sibling foretells, a mask [B]."""
     here = thoughts.of(group)
     surprising = np.zeros(here.size, bool)
