@@ -17,10 +17,10 @@ from dellm_jax.errors import SnapshotError
 from experiments.command import guarded, run_argument
 
 COUNTS = {
-    "births": "grow/births",
-    "deaths": "prune/deaths",
-    "recruits": "specialise/recruits",
-    "merges": "specialise/merges",
+    "born": "grow/births",
+    "died": "prune/deaths",
+    "recruited": "specialise/recruits",
+    "merged": "specialise/merges",
     "folded": "specialise/folded",
 }
 
@@ -46,26 +46,40 @@ def _of(event: dict[str, Any], prefix: str) -> dict[str, float]:
 
 
 def table(told: list[dict[str, Any]]) -> Table:
-    """A row a night: what came and went, living units (parameters, effective rank) of every assembly, and bits."""
-    out = Table(title="What the body is made of: units (thousands of parameters, effective rank)")
-    for heading in ("night", "step", *COUNTS, *assemblies(told), "bits", "connections"):
-        out.add_column(heading, justify="right")
+    """What came and went in every night, and a row for each assembly that was there in the morning.
+
+    "heard": how strong its connection is beside the others of each reader, 1 where that hears all alike.
+    """
+    out = Table(title="What the body is made of")
+    for heading in ("night", "happened", "assembly", "age", "units", "weights", "rank", "heard"):
+        words = heading in ("happened", "assembly")
+        out.add_column(heading, justify="left" if words else "right", no_wrap=heading == "assembly")
     for number, event in enumerate(told, 1):
-        changes = [f"{event[name]:.0f}" if event.get(name) else "" for name in COUNTS.values()]
-        bodies = [_body(event, name) for name in assemblies(told)]
-        bits = [f"{group} {value:.2f}" for group, value in _of(event, "specialise/bits_").items()]
-        strengths = [f"{name} {value:.2f}" for name, value in _of(event, "structure/strength_").items()]
-        row = (str(number), str(event["step"]), *changes, *bodies, "\n".join(bits), "\n".join(strengths))
-        out.add_row(*row)
+        first = (str(number), "\n".join(happened(event)))
+        for name in _of(event, "structure/units_"):
+            rank = event.get(f"grow/effective_rank_{name}")
+            out.add_row(
+                *first,
+                name,
+                *(f"{event[f'structure/{what}_{name}']:.0f}" for what in ("age", "units", "parameters")),
+                "" if rank is None else f"{rank:.0f}",
+                "\n".join(f"{strength:.2f}" for strength in heard(event, name)),
+            )
+            first = ("", "")
+        out.add_section()
     return out
 
 
-def _body(event: dict[str, Any], name: str) -> str:
-    units, rank = event.get(f"structure/units_{name}"), event.get(f"grow/effective_rank_{name}")
-    if units is None:
-        return ""
-    thousands = event[f"structure/parameters_{name}"] / 1000
-    return f"{units:.0f} ({thousands:.0f}, {rank:.0f})" if rank is not None else f"{units:.0f} ({thousands:.0f})"
+def happened(event: dict[str, Any]) -> list[str]:
+    """What came, what went, and what the assemblies of a group tell of the concepts."""
+    counts = [f"{event[name]:.0f} {what}" for what, name in COUNTS.items() if event.get(name)]
+    return counts + [f"{group}: {bits:.2f} bits" for group, bits in _of(event, "specialise/bits_").items()]
+
+
+def heard(event: dict[str, Any], name: str) -> list[float]:
+    """How strongly an assembly is heard by each that hears others too."""
+    strengths = _of(event, "structure/strength_").items()
+    return [strength for ends, strength in strengths if ends.split("_from_", 1)[1] == name]
 
 
 def figure(told: list[dict[str, Any]], path: Path) -> Path:
@@ -83,7 +97,7 @@ def figure(told: list[dict[str, Any]], path: Path) -> Path:
     )
     size.set(ylabel="living units", title="assemblies, by awake steps")
     for event in told:
-        for what, colour in (("recruits", "tab:green"), ("merges", "tab:red")):
+        for what, colour in (("recruited", "tab:green"), ("merged", "tab:red")):
             if event.get(COUNTS[what]):
                 size.axvline(event["step"], color=colour, ls="--", lw=1)
     size.legend(loc="upper left", fontsize=8)
