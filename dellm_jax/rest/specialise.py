@@ -93,9 +93,9 @@ def specialise(
 
 
 def _thoughts(mind: Mind, state: Dellm, key: Array) -> Thoughts:
-    """What the life thinks of the episodes that are there."""
+    """What the life thinks of the episodes that are there, as far as it is finite."""
     recalled, thought, missed = jax.device_get(contemplate(mind, state, key))
-    there = recalled.weight > 0
+    there = np.all([recalled.weight > 0, *(np.isfinite(value).all(1) for value in thought.values.values())], axis=0)
     return Thoughts(
         {node: value[there] for node, value in thought.values.items()},
         {node: value[there] for node, value in thought.presence.items()},
@@ -157,7 +157,7 @@ def _recruited(
     """A younger sibling of the group whose units are each tuned to an unexplained episode."""
     (eldest,) = [a for a in state.architecture.assemblies if a.name == group[0]]
     units = units or state.architecture.quantum
-    taken = {node for node in (*state.architecture.reads, *(sense.name for sense in state.architecture.senses))}
+    taken = {*state.architecture.reads, *(sense.name for sense in state.architecture.senses)}
     name = next(f"{eldest.name}_{n}" for n in range(2, len(taken) + 3) if f"{eldest.name}_{n}" not in taken)
     heard = np.concatenate([thoughts.values[source] for source in eldest.reads], axis=1)[thoughts.of(group)]
     odd = unexplained[thoughts.of(group)]

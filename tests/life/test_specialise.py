@@ -176,11 +176,15 @@ def test_tuned_units_fire_as_often_as_asked_and_each_for_its_own():
     np.testing.assert_allclose(weights[11], 0, atol=1e-7)  # an input that never varies is not heard
 
 
-def test_a_life_without_episodes_keeps_its_body(evening):
+def test_a_life_without_episodes_or_out_of_its_mind_keeps_its_body(evening):
     """Nothing can be measured, so nothing is changed."""
     newborn = create(MIND, BODY, jax.random.key(0))
     woken, report = specialise()(MIND, newborn, jax.random.key(1))
     assert woken.architecture == BODY and report == {"recruits": 0, "merges": 0, "assemblies": 2}
+    params = {node: dict(of) for node, of in evening.params.items()}
+    params["vision"]["bias"] = params["vision"]["bias"].at[0].set(jnp.nan)
+    woken, report = specialise()(MIND, evening.replace(params=params), jax.random.key(1))
+    assert woken.architecture == BODY and report["recruits"] == 0
 
 
 def test_a_night_that_recruits_leaves_nothing_to_compile_and_can_be_saved(blind, tmp_path):
