@@ -225,7 +225,8 @@ def _examined(
         "exams": {way: matrix[way][-1] for way in ("whole", "cortex")},
     }
     lived = replace(lived, matrix=dict(lived.matrix) | matrix, accuracy=accuracy, timeline=[*lived.timeline, moment])
-    return lived, {f"test/{what}": moment[what] for what in ("accuracy", "units", "parameters")}
+    told = ("accuracy", "seen", "units", "parameters")
+    return lived, {f"test/{what}": moment[what] for what in told if not np.isnan(moment[what])}
 
 
 def _measured(plan: Plan, state: Dellm, lived: Lived) -> Lived:

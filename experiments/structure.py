@@ -26,13 +26,27 @@ COUNTS = {
 
 
 def nights(folder: Path, life: str = "dellm") -> list[dict[str, Any]]:
-    """The events of every night that told what the body is made of, in order. SnapshotError if none did."""
+    """The events of every night that told what the body is made of, in order. SnapshotError if none did.
+
+    `evening` and `morning` are the accuracy before and after it: of what was lived so far, where days are examined one
+    by one, else of everything.
+    """
     path = folder / "metrics.jsonl"
     events = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
     told = [e for e in events if (e["life"], e["phase"]) == (life, "rest") and "structure/assemblies" in e]
     if not told:
         raise SnapshotError(f"{path} tells of no night with the stage structure; live one with rest=told or =evolving")
-    return told
+    known = {e["step"]: _known(e) for e in events if (e["life"], e["phase"]) == (life, "awake")}
+    return [e | {"evening": known.get(e["step"]), "morning": _known(e)} for e in told]
+
+
+def _known(event: dict[str, Any]) -> float | None:
+    return event.get("test/seen", event.get("test/accuracy"))
+
+
+def gains(told: list[dict[str, Any]]) -> list[float]:
+    """By how much every night that was examined before and after changed the accuracy, in points."""
+    return [100 * (e["morning"] - e["evening"]) for e in told if None not in (e["morning"], e["evening"])]
 
 
 def assemblies(told: list[dict[str, Any]]) -> list[str]:
@@ -83,13 +97,16 @@ def heard(event: dict[str, Any], name: str) -> list[float]:
 
 
 def figure(told: list[dict[str, Any]], path: Path) -> Path:
-    """Living units of every assembly, stacked, over the awake steps; and how much assemblies say of concepts."""
+    """Living units of every assembly, stacked, and all parameters; accuracy before and after every night; and how much
+    assemblies say of concepts; over the awake steps."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    fig, (size, use) = plt.subplots(2, 1, figsize=(8, 6), sharex=True, height_ratios=(3, 2), constrained_layout=True)
+    fig, (size, known, use) = plt.subplots(
+        3, 1, figsize=(8, 8), sharex=True, height_ratios=(3, 2, 2), constrained_layout=True
+    )
     steps = [event["step"] for event in told]
     names = assemblies(told)
     size.stackplot(
@@ -101,6 +118,15 @@ def figure(told: list[dict[str, Any]], path: Path) -> Path:
             if event.get(COUNTS[what]):
                 size.axvline(event["step"], color=colour, ls="--", lw=1)
     size.legend(loc="upper left", fontsize=8)
+    weights = size.twinx()
+    total = [sum(_of(event, "structure/parameters_").values()) / 1000 for event in told]
+    weights.step(steps, total, where="post", color="black", ls=":")
+    weights.set(ylabel="thousand parameters (dotted)", ylim=(0, None))
+    for when, colour in (("evening", "tab:orange"), ("morning", "tab:blue")):
+        line = [(e["step"], 100 * e[when]) for e in told if e[when] is not None]
+        known.plot(*(zip(*line, strict=True) if line else ([], [])), color=colour, marker=".", label=when)
+    known.set(ylabel="accuracy (%)")
+    known.legend(fontsize=8)
     for group in dict.fromkeys(g for event in told for g in _of(event, "specialise/bits_")):
         line = [(e["step"], e[f"specialise/bits_{group}"]) for e in told if f"specialise/bits_{group}" in e]
         use.plot(*zip(*line, strict=True), marker="o", label=group)
@@ -116,6 +142,12 @@ def show(folder: Path, console: Console) -> Path:
     """Print the table and draw the figure; returns the figure's file."""
     told = nights(folder)
     console.print(table(told))
+    changed = gains(told)
+    if changed:
+        mean, least = sum(changed) / len(changed), min(changed)
+        console.print(
+            f"from evening to morning: {mean:+.2f} points in the mean of {len(changed)} nights, {least:+.2f} at worst"
+        )
     path = figure(told, folder / "structure.png")
     console.print(str(path), markup=False, highlight=False, soft_wrap=True)
     return path

@@ -80,3 +80,18 @@ def test_a_life_that_tells_nothing_of_its_body_is_refused(tmp_path: Path, capsys
     (tmp_path / "metrics.jsonl").write_text('{"life": "dellm", "phase": "rest", "step": 1, "grow/births": 2.0}\n')
     assert jobs.commanded(structure.main, f"run={tmp_path}") == 2
     assert "rest=told" in capsys.readouterr().err
+
+
+def test_what_a_night_changed_is_told_from_the_exams_around_it(tmp_path: Path) -> None:
+    """Morning less evening, in points, of what was lived so far; nights without an exam before them are left out."""
+    events = [
+        {"life": "dellm", "phase": "awake", "step": 1, "test/accuracy": 0.1, "test/seen": 0.50},
+        {"life": "dellm", "phase": "rest", "step": 1, "test/seen": 0.75, "structure/assemblies": 1},
+        {"life": "dellm", "phase": "awake", "step": 2},
+        {"life": "dellm", "phase": "rest", "step": 2, "test/seen": 0.80, "structure/assemblies": 1},
+        {"life": "joint", "phase": "awake", "step": 3, "test/seen": 0.10},
+        {"life": "dellm", "phase": "awake", "step": 3, "test/accuracy": 0.90},
+        {"life": "dellm", "phase": "rest", "step": 3, "test/accuracy": 0.80, "structure/assemblies": 1},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    assert structure.gains(structure.nights(tmp_path)) == pytest.approx([25, -10])
