@@ -9,8 +9,8 @@ growth: test accuracy and operations of a life of 2 x 100 units, of 2 x 400, and
   the latter in five nights, by need and at random (as many units in as many events, at nights and in assemblies drawn
   by lot); then the same from 2 x 25 to 2 x 100, where width matters more. Operations are counted as 6 batch sum(in out)
   of every update awake and at night, of the shapes that really ran; what nights ask of the held-out is not counted.
-pruning: what the life of 2 x 400 loses when a part of either assembly is cut in one night, at once and after 100 more
-  updates at night, beside the same updates without a cut.
+pruning: what the life of 2 x 400 loses when a part of either assembly is cut in one night and what it said is left to
+  nobody, to the bias or to the living, at once and after 100 more updates at night.
 waking: seconds of the first stretch after a night that grew, over the median of its day.
 """
 
@@ -31,6 +31,7 @@ from dellm_jax.life import live
 from dellm_jax.mind import create
 from dellm_jax.rest import grow, prune, replay
 from dellm_jax.rest.grow import recruit
+from dellm_jax.rest.prune import nobody, the_bias, the_living
 from dellm_jax.rest.statistics import utility
 from dellm_jax.streams import days
 from dellm_jax.surgery import living
@@ -43,6 +44,7 @@ from experiments.train import CONF
 
 PAIRS, NIGHTS, MENDED = ((100, 400), (25, 100)), 5, 100
 NEED = grow(per_concept=0, share=0.32)  # about four times as wide after five nights
+HEIRS = {"nobody": nobody, "the bias": the_bias, "the living": the_living()}
 SETTINGS = ["+experiment=split_mnist_online", "semantic=false", "cycle.night_steps=500"]
 SETTINGS += ["size.quantum=4", "rest.replay.taught=0", "rest.prune=null", "rest.grow=null"]
 
@@ -155,10 +157,10 @@ def pruning(plans, lives):
     scores = {"by utility": utility, "by magnitude": magnitude, "at random": by_chance}
     cuts = {"no cut": lambda mind, state, key: (state, {})}
     for part in (0.25, 0.5):
-        for (name, score), fold in product(scores.items(), (True, False)):
-            label = f"{100 * part:.0f} % {name}{', folded' if fold else ''}"
-            cuts[label] = prune(below=1e9, most=part, min_age=0, score=score, fold=fold)
-    print(f"\n{'pruning':>26}  {'lost at once':>15}  {f'lost after {MENDED}':>15}")
+        for (name, score), (left_to, heirs) in product(scores.items(), HEIRS.items()):
+            label = f"{100 * part:.0f} % {name}, to {left_to}"
+            cuts[label] = prune(below=1e9, most=part, min_age=0, score=score, heirs=heirs)
+    print(f"\n{'pruning':>31}  {'lost at once':>15}  {f'lost after {MENDED}':>15}")
     for name, cut in cuts.items():
         lost = []
         for plan, life in zip(plans, lives, strict=True):
@@ -166,7 +168,7 @@ def pruning(plans, lives):
             state, _ = cut(plan.mind, life.state, key)
             mended, _ = mend(plan.mind, state, key)
             lost.append([life.accuracy - asked(plan, after) for after in (state, mended)])
-        print(f"{name:>26}  {'  '.join(shown(losses) for losses in zip(*lost, strict=True))}", flush=True)
+        print(f"{name:>31}  {'  '.join(shown(losses) for losses in zip(*lost, strict=True))}", flush=True)
 
 
 def main():

@@ -22,6 +22,7 @@ from dellm_jax.mind import awake, create
 from dellm_jax.rest import grow, prune, steepest
 from dellm_jax.rest.need import shared_out, signs
 from dellm_jax.rest.newborns import AWAKE, _slope
+from dellm_jax.rest.prune import nobody, the_bias, the_living
 from dellm_jax.rest.replay import episodes
 from dellm_jax.senses import Image
 from dellm_jax.trees import flat
@@ -261,22 +262,42 @@ def test_growth_by_less_than_nothing_is_refused(name):
         grow(**{name: -1})
 
 
-def test_pruning_goes_by_the_score_it_is_given_and_folds_when_told(evening):
-    """The last units are worth least here; without `fold` no bias changes."""
+def last_first(state):
+    """The last units are worth least."""
+    return {a.name: jnp.arange(12.0, 0.0, -1.0) for a in state.architecture.assemblies}
 
-    def first_come(state):
-        return {name: jnp.arange(12.0, 0.0, -1.0) for name in LAYERS}
 
-    for fold in (True, False):
-        woken, report = prune(below=inf, most=0.5, min_age=0, score=first_come, fold=fold)(
-            MIND, evening, jax.random.key(1)
-        )
-        assert report["deaths"] == 12
-        for name, reader in (("vision", "association"), ("association", "concepts")):
-            assert np.asarray(woken.homeostasis[name]["active"])[:6].all() and surgery.living(woken)[name] == 6
-            alive = _lives(woken, reader)[: woken.params[reader]["bias"].size]
-            moved = (
-                np.asarray(woken.params[reader]["bias"])[alive]
-                - np.asarray(evening.params[reader]["bias"])[: alive.size][alive]
-            )
-            assert moved.any() == fold
+def cut(state, heirs):
+    """The same life without the last half of every assembly."""
+    return prune(below=inf, most=0.5, min_age=0, score=last_first, heirs=heirs)(MIND, state, jax.random.key(1))
+
+
+@pytest.mark.parametrize("heirs", [nobody, the_bias, the_living()])
+def test_pruning_goes_by_the_score_it_is_given_and_leaves_what_was_said_to_whom_it_is_told(evening, heirs):
+    """The last half dies; without heirs no bias changes, and only the living may come to say something else."""
+    woken, report = cut(evening, heirs)
+    assert report["deaths"] == 12
+    for name, reader in (("vision", "association"), ("association", "concepts")):
+        assert _lives(woken, name)[:6].all() and surgery.living(woken)[name] == 6
+        left = slice(0, 6) if reader == "association" else slice(0, 3)
+        now, then = (np.asarray(life.params[reader]["bias"])[left] for life in (woken, evening))
+        assert (now != then).any() == (heirs is not nobody)
+        now, then = (np.asarray(life.params[reader][f"from_{name}"])[:6, left] for life in (woken, evening))
+        assert (now != then).any() == (heirs not in (nobody, the_bias))
+
+
+def test_the_living_know_what_their_doubles_would_have_said(evening):
+    """Where every unit that dies has a double that lives, the answers stay; without heirs they do not."""
+    params = {node: dict(leaves) for node, leaves in evening.params.items()}
+    homeostasis = dict(evening.homeostasis)
+    for name in LAYERS:
+        (source,) = evening.architecture.reads[name]
+        for leaf in (f"from_{source}", "bias"):
+            weights = params[name][leaf]
+            params[name][leaf] = jnp.concatenate([weights[..., :6], weights[..., :6]], axis=-1)
+        kept = homeostasis[name]
+        homeostasis[name] = kept | {"threshold": jnp.tile(kept["threshold"][:6], 2)}
+    doubled = evening.replace(params=params, homeostasis=homeostasis)
+    before = thoughts(doubled)[0]
+    error = [float(jnp.abs(thoughts(cut(doubled, h)[0])[0] - before).max()) for h in (the_living(1e-6), nobody)]
+    assert error[0] < 1e-2 < 0.3 < error[1]
