@@ -26,7 +26,7 @@ def the_bias(living: Array, dying: Array, weight: Array) -> tuple[Array, Array]:
     return jnp.zeros((living.shape[1], dying.shape[1])), weight @ dying / jnp.maximum(weight.sum(), 1)
 
 
-def the_living(ridge: float = 0.1) -> Heirs:
+def the_living(ridge: float = 0.03) -> Heirs:
     """The living say what they know of what the dying would have said: least squares of centred activities.
 
     X = (A'A + ridge tr(A'A)/L I)^-1 A'D, c = E[d] - E[a] X. Source: channel pruning by reconstruction (He, 2017).

@@ -153,14 +153,14 @@ def growth(plans, small, large):
 
 def pruning(plans, lives):
     """Print the table of pruning."""
-    mend = replay(optax.adam(optax.cosine_decay_schedule(2e-3, MENDED)), MENDED)
+    mend = replay(optax.adam(optax.cosine_decay_schedule(5e-4, MENDED)), MENDED)
     scores = {"by utility": utility, "by magnitude": magnitude, "at random": by_chance}
     cuts = {"no cut": lambda mind, state, key: (state, {})}
     for part in (0.25, 0.5):
         for (name, score), (left_to, heirs) in product(scores.items(), HEIRS.items()):
             label = f"{100 * part:.0f} % {name}, to {left_to}"
             cuts[label] = prune(below=1e9, most=part, min_age=0, score=score, heirs=heirs)
-    print(f"\n{'pruning':>31}  {'lost at once':>15}  {f'lost after {MENDED}':>15}")
+    print(f"\n{'pruning':>35}  {'lost at once':>15}  {f'lost after {MENDED}':>15}")
     for name, cut in cuts.items():
         lost = []
         for plan, life in zip(plans, lives, strict=True):
@@ -168,7 +168,7 @@ def pruning(plans, lives):
             state, _ = cut(plan.mind, life.state, key)
             mended, _ = mend(plan.mind, state, key)
             lost.append([life.accuracy - asked(plan, after) for after in (state, mended)])
-        print(f"{name:>31}  {'  '.join(shown(losses) for losses in zip(*lost, strict=True))}", flush=True)
+        print(f"{name:>35}  {'  '.join(shown(losses) for losses in zip(*lost, strict=True))}", flush=True)
 
 
 def main():
