@@ -6,7 +6,7 @@ from dellm_jax.rest.dusk import estimate_importance, forget, hand_over, settle_s
 from dellm_jax.rest.grow import grow
 from dellm_jax.rest.newborns import silent, steepest
 from dellm_jax.rest.night import rest
-from dellm_jax.rest.prune import prune
+from dellm_jax.rest.prune import nobody, prune, the_bias, the_living
 from dellm_jax.rest.reorganise import reorganise
 from dellm_jax.rest.replay import replay
 from dellm_jax.rest.rescale import rescale
@@ -21,6 +21,7 @@ __all__ = [
     "forget",
     "grow",
     "hand_over",
+    "nobody",
     "prune",
     "reorganise",
     "replay",
@@ -31,5 +32,7 @@ __all__ = [
     "specialise",
     "steepest",
     "structure",
+    "the_bias",
+    "the_living",
     "wake",
 ]

@@ -301,18 +301,22 @@ def test_masked_parameters_stay_masked(name, body, felt):
 
 
 def test_each_pathway_is_learned_by_its_own_rule(body, felt):
-    """`to_*` gets exactly the update of the feedback rule, `from_*` and biases exactly that of the forward rule."""
+    """`to_*` gets exactly the update of the feedback rule, `from_*` and biases exactly that of the forward rule, and
+    those of the concepts that of the readout's rule, if there is one."""
     params = body["params"]
     slope = jax.tree.map(jnp.cos, params)
+    rules = {"forward": oja(0.1), "feedback": predictive_coding(0.1), "readout": optax.sgd(0.5)}
     alone = {
-        way: rule.update(slope, rule.init(params), params, **felt)[0]
-        for way, rule in (("forward", optax.sgd(0.5)), ("feedback", predictive_coding(0.1)))
+        way: optax.with_extra_args_support(rule).update(slope, rule.init(params), params, **felt)[0]
+        for way, rule in rules.items()
     }
-    rule = by_pathway(optax.sgd(0.5), predictive_coding(0.1))
-    updates, _ = rule.update(slope, rule.init(params), params, **felt)
-    ways = set()
-    for path, update in flat(updates).items():
-        way = "feedback" if path.split("/")[1].startswith("to_") else "forward"
-        ways.add(way)
-        np.testing.assert_array_equal(update, flat(alone[way])[path], err_msg=path)
-    assert ways == {"forward", "feedback"}
+    for readout in (None, rules["readout"]):
+        rule = by_pathway(rules["forward"], rules["feedback"], readout)
+        updates, _ = rule.update(slope, rule.init(params), params, **felt)
+        ways = set()
+        for path, update in flat(updates).items():
+            way = "feedback" if path.split("/")[1].startswith("to_") else "forward"
+            way = "readout" if readout and path.startswith("concepts/") else way
+            ways.add(way)
+            np.testing.assert_array_equal(update, flat(alone[way])[path], err_msg=path)
+        assert ways == {"forward", "feedback"} | ({"readout"} if readout else set())
