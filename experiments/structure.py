@@ -104,8 +104,10 @@ def figure(told: list[dict[str, Any]], path: Path) -> Path:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    fig, (size, known, use) = plt.subplots(
-        3, 1, figsize=(8, 8), sharex=True, height_ratios=(3, 2, 2), constrained_layout=True
+    groups = list(dict.fromkeys(group for event in told for group in _of(event, "specialise/bits_")))
+    rows = 2 + bool(groups)
+    fig, (size, known, *use) = plt.subplots(
+        rows, 1, figsize=(8, 2 + 2 * rows), sharex=True, height_ratios=(3, 2, 2)[:rows], constrained_layout=True
     )
     steps = [event["step"] for event in told]
     names = assemblies(told)
@@ -127,12 +129,12 @@ def figure(told: list[dict[str, Any]], path: Path) -> Path:
         known.plot(*(zip(*line, strict=True) if line else ([], [])), color=colour, marker=".", label=when)
     known.set(ylabel="accuracy (%)")
     known.legend(fontsize=8)
-    for group in dict.fromkeys(g for event in told for g in _of(event, "specialise/bits_")):
+    for group in groups:
         line = [(e["step"], e[f"specialise/bits_{group}"]) for e in told if f"specialise/bits_{group}" in e]
-        use.plot(*zip(*line, strict=True), marker="o", label=group)
-    use.set(xlabel="step", ylabel="I(assembly; concept), bits")
-    if use.lines:
-        use.legend(fontsize=8)
+        use[0].plot(*zip(*line, strict=True), marker="o", label=group)
+        use[0].set(ylabel="I(assembly; concept), bits")
+        use[0].legend(fontsize=8)
+    fig.axes[rows - 1].set(xlabel="awake steps")
     fig.savefig(path, dpi=80)
     plt.close(fig)
     return path
