@@ -19,7 +19,7 @@ from dellm_jax.architecture import CONCEPTS
 from dellm_jax.errors import SnapshotError
 from dellm_jax.mind import create
 from dellm_jax.persistence import load_newest
-from dellm_jax.rest.dream import prepared, scenario
+from dellm_jax.rest.scenario import prepared, scenario
 from dellm_jax.senses import Audio
 from dellm_jax.senses.hearing import SPAN_DB
 from dellm_jax.types import Dellm

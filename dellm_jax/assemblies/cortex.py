@@ -40,6 +40,22 @@ class Cortex(nn.Module):
             if node in values and node != CONCEPTS
         }
 
+    def descend(self, values: dict[str, Array]) -> dict[str, Array]:
+        """Top-down from outputs of the readers {assembly: [B, U]} to a guess of every source: {sense: [B, inputs]} too.
+
+        x^ = mean over those who read x of a V, in assemblies rectified and zero where a unit is silent. A body without
+        feedback weights guesses nothing. Source: the generative pass of Rao & Ballard (1999).
+        """
+        known, guesses = dict(values), {}
+        for node in (assembly.name for assembly in reversed(self.architecture.assemblies)):
+            if node not in known:
+                if node not in guesses:
+                    continue
+                known[node] = nn.relu(_mean(guesses.pop(node))) * self.nodes[node].active
+            for source, guess in self.nodes[node].predict(known[node]).items():
+                guesses.setdefault(source, []).append(guess)
+        return known | {source: _mean(several) for source, several in guesses.items()}
+
     def drives(self, values: dict[str, Array], presence: dict[str, Array]) -> dict[str, Array]:
         """Output of every assembly and of the concepts given *fixed* values of its sources: predictive coding's mu."""
         mu = {
@@ -52,3 +68,7 @@ class Cortex(nn.Module):
     def _logits(self, values: dict[str, Array], presence: dict[str, Array]) -> Array:
         concepts = self.nodes[CONCEPTS]
         return jnp.where(concepts.active > 0, concepts.drive(values, presence), UNBORN)
+
+
+def _mean(several: list[Array]) -> Array:
+    return sum(several) / len(several)

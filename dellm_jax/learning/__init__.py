@@ -1,6 +1,6 @@
 """Learning rules: optax transformations that may ask for `activity=` and `error=`, and the losses they descend."""
 
-from dellm_jax.learning.hebbian import oja
+from dellm_jax.learning.hebbian import oja, soft_hebb
 from dellm_jax.learning.losses import (
     agreeing,
     asymmetric_cross_entropy,
@@ -42,6 +42,7 @@ __all__ = [
     "predictive_coding",
     "relaxation",
     "slow_selves",
+    "soft_hebb",
     "squared_error",
     "stable_self",
     "synaptic_intelligence",

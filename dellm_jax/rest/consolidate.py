@@ -58,6 +58,7 @@ def _fit_trust(mind: Mind, state: Dellm) -> dict[str, Array]:
         return jnp.stack([jnp.where(born, response.by[e], 0.0) if e in response.by else silent for e in experts])
 
     log_p = jnp.stack([evidence(response) for response in responses])
+    log_p = jnp.where(weights[:, None, :, None] > 0, log_p, 0.0)  # what is not there may be asked about anything
     many = jnp.maximum(weights.sum(), 1)
     scale = jnp.sqrt(jnp.einsum("sebc,sb->e", log_p**2, weights) / many + 1e-6)
     log_p = log_p / scale[:, None, None]

@@ -19,6 +19,7 @@ from dellm_jax.learning import (
     oja,
     predictive_coding,
     relaxation,
+    soft_hebb,
     top_down,
 )
 from dellm_jax.senses import Image, Text
@@ -122,6 +123,39 @@ def test_oja_is_its_equation():
     # unit answers 1 and 2: input 1 gets (1 (1 - 2) + 2 (0 - 4)) / 2, input 2 gets (1 3 + 2 1) / 2
     np.testing.assert_allclose(updates["a"]["from_x"], 0.5 * np.asarray([[-4.5], [2.5]]))
     assert not updates["a"]["bias"].any() and not updates["a"]["to_x"].any()
+
+
+def test_soft_hebb_is_its_equation_and_leaves_the_silent_alone():
+    """Two units that answer 0 and ln 3 share 1 : 3; each learns x - a w by its share; one without weights none."""
+    weights = jnp.asarray([[2.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+    params = {"a": {"from_x": weights, "bias": jnp.ones(3), "to_x": jnp.ones((3, 2))}}
+    rule, answer = soft_hebb(0.5), np.log(3)
+    seen = fabricated(jnp.asarray([[1.0, 3.0]]), jnp.asarray([[0.0, answer, 0.0]]))
+    updates, _ = rule.update(params, rule.init(params), params, activity=seen)
+    first, second = 0.25 * np.asarray([1.0, 3.0]), 0.75 * (np.asarray([1.0, 3.0]) - answer)
+    np.testing.assert_allclose(updates["a"]["from_x"], 0.5 * np.stack([first, second, [0, 0]], 1), rtol=1e-6)
+    assert not updates["a"]["bias"].any() and not updates["a"]["to_x"].any()
+
+
+def test_competitors_come_to_stand_for_inputs_of_their_own():
+    """Of two clusters each finds its unit under soft_hebb; under oja both units turn to one direction."""
+    random = np.random.default_rng(0)
+    centres = np.float32([[3, 0, 1], [0, 3, 1]])
+    x = jnp.asarray(np.repeat(centres, 50, 0) + random.normal(0, 0.1, (100, 3)), jnp.float32)
+    start = jnp.asarray(random.uniform(0.1, 0.5, (3, 2)), jnp.float32)
+
+    def end(rule):
+        def step(weights, _):
+            params = {"a": {"from_x": weights}}
+            seen = fabricated(x, jax.nn.relu(x @ weights))
+            return weights + rule.update(params, rule.init(params), params, activity=seen)[0]["a"]["from_x"], None
+
+        weights = jax.lax.scan(step, start, length=2000)[0]
+        return weights / jnp.linalg.norm(weights, axis=0)
+
+    apart, together = end(soft_hebb(0.05, 0.5)), end(oja(0.05))
+    assert {int(unit) for unit in (jnp.asarray(centres) @ apart).argmax(1)} == {0, 1}
+    assert float(apart[:, 0] @ apart[:, 1]) < 0.5 < 0.99 < float(together[:, 0] @ together[:, 1])
 
 
 def test_oja_turns_to_the_leading_principal_component():
@@ -256,6 +290,7 @@ def test_relaxation_leaves_the_unborn_alone(body, thought):
 
 RULES = {
     "oja": oja(0.1),
+    "soft hebb": soft_hebb(0.1),
     "predictive coding": predictive_coding(0.1),
     "by pathway": by_pathway(optax.adam(0.1), predictive_coding(0.1)),
     "a chain": optax.chain(optax.clip_by_global_norm(1.0), by_pathway(optax.sgd(0.1, 0.9), oja(0.1))),

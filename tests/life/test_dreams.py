@@ -15,8 +15,8 @@ from dellm_jax.imagine import imagine
 from dellm_jax.learning import cross_entropy
 from dellm_jax.mind import awake, create, respond, respond_to
 from dellm_jax.rest import consolidate, dream, rest
-from dellm_jax.rest.dream import checked, prepared, scenario
 from dellm_jax.rest.judge import judge
+from dellm_jax.rest.scenario import checked, prepared, scenario
 from dellm_jax.senses import Text
 from dellm_jax.trees import copy
 from dellm_jax.types import Experience
@@ -82,7 +82,7 @@ def test_a_night_with_dreams_is_the_same_for_the_same_key(evening):
 def test_hypotheses_count_only_where_semantic_memory_agrees(evening):
     """Blends are named by the evening's self; those of which semantic memory is not sure weigh nothing."""
     likely = prepared(evening, 4)
-    percepts, _, blended, named, counts = checked(MIND, evening, likely, 400, 0.5, 0.99, jax.random.key(3))
+    percepts, _, blended, named, counts, *_ = checked(MIND, evening, likely, 400, 0.5, 0.99, jax.random.key(3))
     response = respond_to(MIND, evening, percepts)
     sure = np.exp(np.take_along_axis(response.by["image"], np.asarray(named)[:, None], axis=1)[:, 0])
     blended, counts = np.asarray(blended), np.asarray(counts)
