@@ -48,6 +48,7 @@ def twins(activity: np.ndarray, like: float) -> dict[int, tuple[int, float]]:
     """Units whose activity is almost a multiple of an earlier one's: {unit: (twin, slope)}, a_unit = slope a_twin.
 
     Activity [N, U]; `like`: the least cosine of two units' activity. No twin has a twin.
+    Source: Srinivas and Babu (2015), who merge neurons of similar weights; here of similar activity.
     """
     checks.within(like, "like", 0.0, 1.0)
     values = checks.numbers(activity, "activity", "N U")

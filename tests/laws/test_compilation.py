@@ -12,7 +12,7 @@ from dellm_jax import surgery
 from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.life import live
 from dellm_jax.mind import awake
-from dellm_jax.rest.grow import _recruit as recruit
+from dellm_jax.rest.grow import recruit
 from dellm_jax.trees import copy
 from dellm_jax.types import Schedule
 
