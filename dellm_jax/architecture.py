@@ -62,7 +62,8 @@ class Architecture:
     each keeps the logits it was answered with, and one in `held_out` is never learned from at night but judges it, 0
     for none. `semantic_chunk`: experiences gathered before the closed-form memory is refreshed. `imagery`: the senses
     that are dreamt of, at n^2 / 2 numbers a concept for codes of n. `feedback`: whether assemblies carry top-down
-    weights.
+    weights. `rules`: how many corrections can be held until nights have made them its own, 0 for a life that cannot be
+    corrected; they are recognised by the features of semantic memory.
     """
 
     senses: tuple[Any, ...]
@@ -76,6 +77,7 @@ class Architecture:
     semantic_chunk: int = 64
     imagery: tuple[str, ...] = ()
     feedback: bool = True
+    rules: int = 0
 
     def __post_init__(self) -> None:
         if self.quantum < 1:
@@ -83,6 +85,16 @@ class Architecture:
         if self.held_out < 0 or self.held_out == 1:
             raise ArchitectureError(
                 f"architecture.held_out is {self.held_out}; hold out one episode in 2 or more, or 0 for none"
+            )
+        if self.rules < 0 or (self.rules and not self.semantic):
+            raise ArchitectureError(
+                f"architecture.rules is {self.rules} with semantic={self.semantic}; expected 0 or more, and 0 without "
+                "semantic memory, by whose features instances are recognised"
+            )
+        if self.rules and self.answers:
+            raise ArchitectureError(
+                f"architecture.rules is {self.rules} with answers=True; what retired rules become has no logits it was "
+                "answered with: choose one of the two"
             )
         known: set[str] = set()
         for sense in self.senses:

@@ -27,3 +27,7 @@ class SnapshotError(DellmError):
 
 class ScheduleError(DellmError):
     """A rhythm of wake and rest that cannot be lived."""
+
+
+class CorrectionError(DellmError):
+    """A correction that cannot be taken in."""

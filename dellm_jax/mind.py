@@ -14,7 +14,8 @@ from dellm_jax import rehearsal
 from dellm_jax.architecture import CONCEPTS, Architecture
 from dellm_jax.assemblies import adapt
 from dellm_jax.learning import Errors, top_down
-from dellm_jax.memory import Memory, episodic, imagery, semantic
+from dellm_jax.memory import Memory, episodic, imagery, lexicon, procedural, semantic
+from dellm_jax.obey import obeyed
 from dellm_jax.trees import named_key
 from dellm_jax.types import Array, Clock, Dellm, Experience, Lesson, Mind, Response
 
@@ -61,12 +62,15 @@ def create(mind: Mind, architecture: Architecture, key: Array) -> Dellm:
                 if sense.name in architecture.imagery
             },
             mind.imagination.create(architecture, named_key(key, "imagination")) if mind.imagination else None,
+            procedural.empty(code_bytes, architecture.rules, architecture.concepts) if architecture.rules else None,
+            lexicon.empty(architecture.rules + architecture.concepts) if architecture.rules else None,
         ),
         hyper={
             "threshold_speed": scalar(mind.threshold_speed),
             "firing_target": scalar(FIRING_TARGET),
             "trust": {expert: scalar(1.0) for expert in ("cortex", *memories)},
-        },
+        }
+        | ({"radius": scalar(procedural.RADIUS)} if architecture.rules else {}),
         key=named_key(key, "life"),
         clock=Clock(whole(), whole(), whole(), whole(), whole(), scalar(0.0), scalar(0.0)),
     )
@@ -74,8 +78,12 @@ def create(mind: Mind, architecture: Architecture, key: Array) -> Dellm:
 
 @partial(jax.jit, static_argnums=0)
 def respond(mind: Mind, state: Dellm, experience: Experience) -> Response:
-    """What it thinks of a batch of raw senses [B, ...]; changes nothing. Targets are not looked at."""
-    return respond_to(mind, state, experiences.perceive(state.architecture, experience))
+    """What it thinks of a batch of raw senses [B, ...]; changes nothing. Targets are not looked at.
+
+    A life that was corrected obeys.
+    """
+    percepts = experiences.perceive(state.architecture, experience)
+    return obeyed(state, percepts, respond_to(mind, state, percepts))
 
 
 def respond_to(
@@ -157,6 +165,8 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
             semantic=_observe(state, batch, percepts, valid),
             imagery=_picture(state, batch, codes, valid),
             generator=generator,
+            procedural=state.memory.procedural,
+            lexicon=state.memory.lexicon,
         ),
         key=key,
         clock=clock.replace(

@@ -19,6 +19,7 @@ from dellm_jax.trees import flat, map_named, named_key
 from dellm_jax.types import Array, Dellm, Mind
 
 SECOND_MOMENTS = frozenset({"nu", "v", "v_row", "v_col"})
+NOWHERE = frozenset({"memory/episodic/start", "memory/procedural/named", "memory/procedural/habit"})
 Fill = Callable[[str, np.ndarray, int], np.ndarray | float]
 
 
@@ -49,7 +50,7 @@ def take(mind: Mind, state: Dellm, axis: str, index: Sequence[int], fill: Fill =
         for along, name in enumerate(named[path]):
             if name == axis:
                 leaf = np.asarray(leaf)
-                leaf = _take(leaf, index, along, -1 if path == "memory/episodic/start" else fill(path, leaf, along))
+                leaf = _take(leaf, index, along, -1 if path in NOWHERE else fill(path, leaf, along))
         return leaf
 
     after = map_named(relaid, state).replace(architecture=state.architecture.resized(axis, index.size))

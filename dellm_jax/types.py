@@ -127,12 +127,20 @@ class Imagination(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What a life thinks of a batch: concept [B], confidence [B], log-probabilities [B, C] by each way of knowing."""
+    """What a life thinks of a batch: concept [B], confidence [B], log-probabilities [B, C] by each way of knowing.
+
+    Of a life that can be corrected also the `answer` [B] it gives, a place in its lexicon (-1: nothing to say), the
+    `rule` [B] it obeys (-1: none), and the `likeness` [B] to the instance of the rule that overrules what it knows (0:
+    none does).
+    """
 
     concept: Array
     confidence: Array
     log_probability: Array
     by: dict[str, Array]
+    answer: Array | None = None
+    rule: Array | None = None
+    likeness: Array | None = None
 
 
 Stage = Callable[[Mind, Dellm, Array], tuple[Dellm, Report]]

@@ -67,6 +67,7 @@ def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> A
         semantic_chunk=max(config.semantic_chunk, config.cycle.batch),
         imagery=tuple(config.imagery) if remembers else (),
         feedback=config.feedback,
+        rules=config.rules if remembers else 0,
     )
 
 

@@ -13,6 +13,7 @@ RANGES: dict[str, tuple[int, int | None]] = {
     "seed": (0, 2**32 - 1),
     "semantic_chunk": (1, None),
     "keep_snapshots": (0, None),
+    "rules": (0, None),
     "size.units": (1, None),
     "size.quantum": (1, None),
     "cycle.batch": (1, None),
@@ -123,8 +124,8 @@ class Config:
 
     `validation` > 0 cuts that share from the training split and asks it instead of the test split, so that settings are
     never chosen on the latter. `sharp`: senses at full resolution, so that what is remembered is raw; `answers`:
-    episodes keep how they were answered; `imagery`: the senses dreamt of. `questions` bounds every exam but the last,
-    `examine_every` (stretches) adds exams within days.
+    episodes keep how they were answered; `imagery`: the senses dreamt of; `rules`: room for corrections. `questions`
+    bounds every exam but the last, `examine_every` (stretches) adds exams within days.
     """
 
     seed: int = 0
@@ -137,6 +138,7 @@ class Config:
     semantic_chunk: int = 64
     imagery: list[str] = field(default_factory=list)
     feedback: bool = True
+    rules: int = 0
     baselines: bool = True
     keep_snapshots: int = 3
     size: Size = field(default_factory=Size)

@@ -45,16 +45,16 @@ def empty(filters: Array, features: int, concepts: int, chunk: int) -> Semantic:
 
 
 def observe(memory: Semantic, features: Array, target: Array, weight: Array) -> Semantic:
-    """Add a batch: features [B, n], concepts [B], weight [B] in {0, 1} (0 = absent or unlabelled). B <= chunk."""
+    """Add a batch: features [B, n], concepts [B], weight [B] >= 0 (0 = absent or unlabelled). B <= chunk."""
     batch, chunk = features.shape[0], memory.pending.shape[0]
     if batch > chunk:
         raise ValueError(f"a batch of {batch} does not fit semantic_chunk={chunk}; raise semantic_chunk")
     # A loop of no or one turn instead of a branch: XLA keeps its operands in place.
     memory = jax.lax.while_loop(lambda m: m.fill + batch > chunk, lambda m: follow(absorb(m), AWAKE_STEPS), memory)
-    features = features * weight[:, None]
-    concepts = jax.nn.one_hot(target, memory.count.size) * weight[:, None]
+    share = jnp.sqrt(weight)[:, None]  # once for the concepts, once for the features
+    features, concepts = features * share, jax.nn.one_hot(target, memory.count.size) * share
     return memory.replace(
-        count=memory.count + concepts.sum(0),
+        count=memory.count + (concepts * share).sum(0),
         total=memory.total + concepts.T @ features,
         pending=jax.lax.dynamic_update_slice(memory.pending, features, (memory.fill, 0)),
         fill=memory.fill + batch,
@@ -70,9 +70,24 @@ def absorb(memory: Semantic) -> Semantic:
     )
 
 
+def forget(memory: Semantic, features: Array, target: Array, weight: Array) -> Semantic:
+    """As if a batch had never been observed: sums are subtracted, exactly but for rounding; B <= chunk.
+
+    The concept's mean is corrected at once, the readout follows with the next chunk.
+    """
+    share = jnp.sqrt(weight)[:, None]
+    features, concepts = features * share, jax.nn.one_hot(target, memory.count.size) * share
+    alone = jnp.zeros_like(memory.pending).at[: features.shape[0]].set(features)
+    return memory.replace(
+        count=jnp.maximum(memory.count - (concepts * share).sum(0), 0),
+        total=memory.total - concepts.T @ features,
+        gram=memory.gram - symmetric.add_gram(jnp.zeros_like(memory.gram), alone),
+    )
+
+
 def means(memory: Semantic) -> Array:
     """Mean features of each concept [C, n]; zero for the unknown."""
-    return memory.total / jnp.maximum(memory.count, 1)[:, None]
+    return memory.total / jnp.where(memory.count > 0, memory.count, 1)[:, None]
 
 
 def centred_means(memory: Semantic) -> Array:
@@ -80,10 +95,11 @@ def centred_means(memory: Semantic) -> Array:
 
     The common mean carries no evidence, and without it conjugate gradients converge many times faster.
     """
-    return (means(memory) - _centre(memory)) * (memory.count > 0)[:, None]
+    return (means(memory) - centre(memory)) * (memory.count > 0)[:, None]
 
 
-def _centre(memory: Semantic) -> Array:
+def centre(memory: Semantic) -> Array:
+    """The mean features of everything observed [n]."""
     return memory.total.sum(0) / jnp.maximum(memory.count.sum(), 1)
 
 
@@ -157,7 +173,7 @@ def _factor(memory: Semantic) -> tuple[Array, bool]:
 
 def log_evidence(memory: Semantic, features: Array) -> Array:
     """log p(features | concept) up to a constant, [B, n] -> [B, C]: w_c (x - m) - w_c (mu_c - m) / 2."""
-    own = (memory.readout * (_centre(memory) + 0.5 * centred_means(memory))).sum(1)
+    own = (memory.readout * (centre(memory) + 0.5 * centred_means(memory))).sum(1)
     return features @ memory.readout.T - own
 
 
@@ -170,7 +186,7 @@ def log_evidence_left_out(memory: Semantic, features: Array, target: Array) -> A
     many = jnp.maximum(memory.count[target], 2)[:, None]
     here = jax.nn.one_hot(target, memory.count.size) / (many - 1)
     means_C, readout = centred_means(memory), memory.readout
-    x = features - _centre(memory)
+    x = features - centre(memory)
     d = features - means(memory)[target]
     z = jax.scipy.linalg.cho_solve(_factor(memory), d.T).T
     dz, xz = (d * z).sum(1, keepdims=True), (x * z).sum(1, keepdims=True)

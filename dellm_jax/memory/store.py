@@ -6,6 +6,8 @@ from flax import struct
 
 from dellm_jax.memory.episodic import Episodic
 from dellm_jax.memory.imagery import Imagery
+from dellm_jax.memory.lexicon import Lexicon
+from dellm_jax.memory.procedural import Procedural
 from dellm_jax.memory.semantic import Semantic
 
 
@@ -13,9 +15,12 @@ from dellm_jax.memory.semantic import Semantic
 class Memory:
     """`episodic`: lived experiences as codes; `semantic`: per sense, what each concept is like; `imagery`: per sense,
     what each concept looks or sounds like, to dream of; `generator`: what makes up percepts, in a mind that has
-    imagination."""
+    imagination; `procedural`: rules that were taught, and `lexicon`: what can be said, in a life that can be corrected.
+    """
 
     episodic: Episodic
     semantic: dict[str, Semantic]
     imagery: dict[str, Imagery]
     generator: Any = None
+    procedural: Procedural | None = None
+    lexicon: Lexicon | None = None

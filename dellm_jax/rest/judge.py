@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from dellm_jax import experience as experiences
 from dellm_jax.memory import episodic, semantic
 from dellm_jax.mind import respond_to
+from dellm_jax.rest.rules import counting, obedience, taught
 from dellm_jax.types import Array, Dellm, Mind, Response
 
 EPISODES = 512
@@ -38,21 +39,30 @@ def held_out_responses(mind: Mind, state: Dellm, left_out: bool = False) -> tupl
 
 class Verdict(NamedTuple):
     """Of the held-out episodes: which were answered rightly by the `whole` and by the `cortex` alone, [S, B] in {0, 1}
-    (S senses asked one at a time); `weight` [S, B]; and `loss`, the mean -log p of the cortex."""
+    (S senses asked one at a time); `weight` [S, B]; and `loss`, the mean -log p of the cortex. Of what was taught:
+    which rules count, and are `obeyed` [R] in {0, 1}; None where there are none."""
 
     whole: Array
     cortex: Array
     weight: Array
     loss: Array
+    obeyed: Array | None = None
 
     def accuracy(self, right: Array) -> float:
         """Share of the episodes that are there."""
         return float((right * self.weight).sum() / jnp.maximum(self.weight.sum(), 1))
 
 
-@partial(jax.jit, static_argnums=0)
 def judge(mind: Mind, state: Dellm) -> Verdict:
-    """Ask a life about what it holds out."""
+    """Ask a life about what it holds out, and about everything that it was taught."""
+    verdict = _asked(mind, state)
+    if not taught(state):
+        return verdict
+    return verdict._replace(obeyed=obedience(mind, state, False) * counting(state.memory.procedural))
+
+
+@partial(jax.jit, static_argnums=0)
+def _asked(mind: Mind, state: Dellm) -> Verdict:
     responses, target, weight = held_out_responses(mind, state)
     own = jnp.stack([jnp.take_along_axis(r.by["cortex"], target[:, None], axis=1)[:, 0] for r in responses])
 
@@ -67,11 +77,20 @@ def judge(mind: Mind, state: Dellm) -> Verdict:
     )
 
 
+def known(verdict: Verdict) -> float:
+    """How much is known: the accuracy of the whole and of the cortex, and the share of rules obeyed, together."""
+    rules = 0.0 if verdict.obeyed is None else float(verdict.obeyed.mean())
+    return verdict.accuracy(verdict.whole) + verdict.accuracy(verdict.cortex) + rules
+
+
 def worse(before: Verdict, after: Verdict) -> bool:
-    """Whether the whole or its cortex now fails episodes it knew, by more than chance: lost - won > 2 sqrt(lost + won).
+    """Whether the whole or its cortex now fails episodes it knew, by more than chance: lost - won > 2 sqrt(lost + won);
+    or whether fewer rules are obeyed.
 
     The same episodes are asked twice, so only those that changed count. Source: McNemar (1947).
     """
+    if before.obeyed is not None and (after.obeyed is None or after.obeyed.sum() < before.obeyed.sum()):
+        return True
 
     def harmed(was: Array, now: Array) -> bool:
         lost, won = (was * (1 - now) * after.weight).sum(), ((1 - was) * now * after.weight).sum()

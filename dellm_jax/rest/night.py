@@ -8,8 +8,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from dellm_jax.memory import episodic
-from dellm_jax.rest.judge import Verdict, judge, worse
+from dellm_jax.rest.judge import Verdict, judge, known, worse
 from dellm_jax.rest.pieces import pieces_of
+from dellm_jax.rest.rules import recalled, taught
 from dellm_jax.trees import finite, named_key
 from dellm_jax.types import Array, Dellm, Mind, Report, Stage
 
@@ -45,19 +46,21 @@ def rest(
     `disturbed` is asked after every piece of a stage, and ends the night where it is true: what was done so far is
     judged and kept, `<stage>/interrupted` is 1, and the next night goes on with the stage after it.
     """
-    judged = episodic.judges(state.memory.episodic)
+    judged = episodic.judges(state.memory.episodic) or taught(state)
     evening = judge(mind, state) if judged else None
     tonight = list(stages)[int(state.clock.stage) % max(len(stages), 1) :]
     undone: list[str] = []
     while True:
         night = _sleep(mind, [stage for stage in tonight if stage[0] not in undone], state, key, disturbed)
-        woken = list(night.after.values())[-1] if night.after else state
+        woken, back = recalled(mind, list(night.after.values())[-1] if night.after else state)
         morning = judge(mind, woken) if judged else None
         if not judged or not night.after or not worse(evening, morning):
             break
         undone.append(_culprit(mind, night.after, evening))
     lost = [name for name, _ in tonight if name in undone or name in night.spoilt]
     report = night.report | {f"{name}/undone": 1.0 for name in lost} | {"rolled_back": float(len(lost))}
+    if back:
+        report["rules_back"] = back
     if judged:
         report |= {
             "held_out_before": evening.accuracy(evening.whole),
@@ -96,10 +99,9 @@ def _until(disturbed: Callable[[], bool], pieces: Iterable[tuple[Dellm, Report]]
 
 
 def _culprit(mind: Mind, after: dict[str, Dellm], evening: Verdict) -> str:
-    """The stage that cost most of what was known, by the whole and by the cortex together."""
-    verdicts = [evening, *(judge(mind, state) for state in after.values())]
-    known = [verdict.accuracy(verdict.whole) + verdict.accuracy(verdict.cortex) for verdict in verdicts]
-    lost = [before - now for before, now in pairwise(known)]
+    """The stage that cost most of what was known."""
+    so_far = [known(evening), *(known(judge(mind, state)) for state in after.values())]
+    lost = [before - now for before, now in pairwise(so_far)]
     return list(after)[lost.index(max(lost))]
 
 

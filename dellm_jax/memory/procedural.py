@@ -1,0 +1,219 @@
+"""Procedural memory: "do it this way". A rule is bound to the instance it was taught on, and its answer to the concept.
+
+An instance is recognised by a sketch of its frozen features, within a radius; so a rule acts on the very next call,
+whatever the rest of the life believes of it. What a rule says holds for its whole concept, through every sense. Of two
+rules about one thing the newer counts, and the older is kept only to be brought back by `undo`. Nights make habits of
+answers, and retire rules that are obeyed without them.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from dellm_jax.axes import leaf
+from dellm_jax.types import Array
+
+SKETCH = 256
+RADIUS = 0.9
+FREE, ALIVE, RETIRED, SUPERSEDED = range(4)
+NONE = -1
+
+
+@struct.dataclass
+class Procedural:
+    """Of R rules: the `codes` and `present` senses of the instance, `sketches` of its features, and the `weight` with
+    which semantic memory observed it (0: it did not); the `concept` it is of; the `answer` taught, a place in the
+    lexicon (-1: the concept's own); whether that is `general` or of the instance only; the `standing` (free, alive,
+    retired, superseded) and by whom it was `replaced` (-1); its `number` from 1, the `teacher`, and `when`, in seconds.
+    Of C concepts: `named`, its name in the lexicon, and `habit`, the answer that nights made of rules (-1: none).
+    `taught`: how many rules there ever were."""
+
+    codes: dict[str, Array] = leaf("rules", "{}.code")
+    present: Array = leaf("rules")
+    sketches: dict[str, Array] = leaf("rules", "{}.sketch")
+    weight: Array = leaf("rules")
+    concept: Array = leaf("rules")
+    answer: Array = leaf("rules")
+    general: Array = leaf("rules")
+    standing: Array = leaf("rules")
+    replaced: Array = leaf("rules")
+    number: Array = leaf("rules")
+    teacher: Array = leaf("rules")
+    when: Array = leaf("rules")
+    named: Array = leaf("concepts")
+    habit: Array = leaf("concepts")
+    taught: Array = leaf()
+
+
+class Instance(NamedTuple):
+    """What a rule is taught on: `codes` {sense: [bytes]}, `present` bits, `sketches` {sense: [SKETCH]}, `weight`."""
+
+    codes: dict[str, Array]
+    present: Array
+    sketches: dict[str, Array]
+    weight: Array
+
+
+class Verdict(NamedTuple):
+    """Of a batch: the `concept` [B] and `answer` [B] (-1: none was taught) that rules and habits lead to, the `rule`
+    [B] that did (-1: none), and how like its instance this is, `likeness` [B] (0 where the instance is another)."""
+
+    concept: Array
+    answer: Array
+    rule: Array
+    likeness: Array
+
+
+def empty(code_bytes: dict[str, int], rules: int, concepts: int) -> Procedural:
+    """Nothing was taught yet."""
+
+    def integers(many: int, value: int) -> Array:
+        return jnp.full((many,), value, jnp.int32)
+
+    return Procedural(
+        codes={sense: jnp.zeros((rules, size), jnp.uint8) for sense, size in code_bytes.items()},
+        present=jnp.zeros((rules,), jnp.uint8),
+        sketches={sense: jnp.zeros((rules, SKETCH)) for sense in code_bytes},
+        weight=jnp.zeros((rules,)),
+        concept=integers(rules, NONE),
+        answer=integers(rules, NONE),
+        general=jnp.zeros((rules,), bool),
+        standing=integers(rules, FREE),
+        replaced=integers(rules, NONE),
+        number=integers(rules, 0),
+        teacher=integers(rules, NONE),
+        when=jnp.zeros((rules,), jnp.uint32),
+        named=integers(concepts, NONE),
+        habit=integers(concepts, NONE),
+        taught=jnp.zeros((), jnp.int32),
+    )
+
+
+def sketch(features: Array) -> Array:
+    """Features [B, n] -> [B, SKETCH] with the same angles, nearly: signed sums of every SKETCH-th feature.
+
+    Source: the count sketch (Charikar et al., 2002).
+    """
+    batch, many = features.shape
+    signs = np.random.default_rng(0).choice(np.float32([-1, 1]), many)
+    padded = jnp.pad(features * signs, ((0, 0), (0, -many % SKETCH)))
+    return padded.reshape(batch, -1, SKETCH).sum(1)
+
+
+def likeness(memory: Procedural, sketches: dict[str, Array], centres: dict[str, Array], present: Array) -> Array:
+    """Cosine [B, R] of what is perceived to the instance of every rule, around the mean of all that was ever perceived;
+    the mean over the senses that both have, 0 if there are none. `present` [B]: a bit a sense."""
+    total, many = 0.0, 0.0
+    for bit, (sense, known) in enumerate(memory.sketches.items()):
+        if sense not in sketches:
+            continue
+        both = ((present[:, None] & memory.present[None, :]) >> bit & 1).astype(jnp.float32)
+        cosine = _unit(sketches[sense] - centres[sense]) @ _unit(known - centres[sense]).T
+        total, many = total + both * cosine, many + both
+    return total / jnp.maximum(many, 1)
+
+
+def _unit(x: Array) -> Array:
+    return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-9)
+
+
+def judge(memory: Procedural, alike: Array, concept: Array, radius: Array) -> Verdict:
+    """What to think and say of a batch that is `alike` [B, R] and taken for `concept` [B].
+
+    The nearest living rule that is at least as like as `radius` decides what it is. What is said of that is what this
+    rule says, else the newest living rule of the concept, else habit, else nothing but its name.
+    """
+    alive = memory.standing == ALIVE
+    near = jnp.where(alive & (alike >= radius), alike, -jnp.inf)
+    own = near.argmax(1)
+    fired = near.max(1) > 0
+    concept = jnp.where(fired, memory.concept[own], concept)
+    speaks = alive & memory.general & (memory.answer >= 0)
+    newest = jnp.where(speaks & (memory.concept == concept[:, None]), memory.number, 0)
+    of_concept, applies = newest.argmax(1), newest.max(1) > 0
+    answer = jnp.where(applies, memory.answer[of_concept], memory.habit[concept])
+    answer = jnp.where(fired & (memory.answer[own] >= 0), memory.answer[own], answer)
+    rule = jnp.where(fired, own, jnp.where(applies, of_concept, NONE))
+    return Verdict(concept, answer, rule, jnp.where(fired, near.max(1), 0.0))
+
+
+def teach(
+    memory: Procedural,
+    instance: Instance,
+    alike: Array,
+    radius: Array,
+    concept: Array,
+    answer: Array,
+    general: Array,
+    teacher: Array,
+    when: Array,
+) -> tuple[Procedural, Array]:
+    """One more rule, and its place. `alike` [R]: how like the instance those of the other rules are.
+
+    It supersedes those within `radius`, which are about the same instance, and if it gives a general answer those that
+    give one to the same concept. A place is taken from the free, then the superseded, the retired, the living, of each
+    the oldest.
+    """
+    precedence = jnp.array([0, 3, 2, 1])[memory.standing]
+    place = jnp.lexsort((memory.number, precedence))[0]
+    counts = (memory.standing == ALIVE) | (memory.standing == RETIRED)
+    same = alike >= radius
+    rival = general & (answer >= 0) & memory.general & (memory.answer >= 0) & (memory.concept == concept)
+    gone = counts & (same | rival)
+    memory = memory.replace(
+        standing=jnp.where(gone, SUPERSEDED, memory.standing),
+        replaced=jnp.where(gone, place, jnp.where(memory.replaced == place, NONE, memory.replaced)),
+    )
+
+    def put(many: Array, one: Array) -> Array:
+        return many.at[place].set(one)
+
+    return memory.replace(
+        codes={sense: put(memory.codes[sense], code) for sense, code in instance.codes.items()},
+        sketches={
+            sense: put(known, instance.sketches.get(sense, jnp.zeros(SKETCH)))
+            for sense, known in memory.sketches.items()
+        },
+        present=put(memory.present, instance.present),
+        weight=put(memory.weight, instance.weight),
+        concept=put(memory.concept, concept),
+        answer=put(memory.answer, answer),
+        general=put(memory.general, general),
+        standing=put(memory.standing, ALIVE),
+        replaced=put(memory.replaced, NONE),
+        number=put(memory.number, memory.taught + 1),
+        teacher=put(memory.teacher, teacher),
+        when=put(memory.when, when),
+        taught=memory.taught + 1,
+    ), place
+
+
+def newest(memory: Procedural) -> Array:
+    """The place of the rule taught last that counts still, alive or retired; -1 if there is none."""
+    counts = (memory.standing == ALIVE) | (memory.standing == RETIRED)
+    number = jnp.where(counts, memory.number, 0)
+    return jnp.where(number.max() > 0, number.argmax(), NONE)
+
+
+def forget(memory: Procedural, place: Array) -> Procedural:
+    """Without the rule at `place` and the habit it became; those that it superseded count again."""
+    own = (jnp.arange(memory.habit.size) == memory.concept[place]) & (memory.habit == memory.answer[place])
+    standing = jnp.where(memory.replaced == place, ALIVE, memory.standing).at[place].set(FREE)
+    return memory.replace(
+        standing=standing,
+        replaced=jnp.where(memory.replaced == place, NONE, memory.replaced),
+        number=memory.number.at[place].set(0),
+        habit=jnp.where(own, NONE, memory.habit),
+    )
+
+
+@jax.jit
+def habits(memory: Procedural) -> Procedural:
+    """What living rules say of their concepts becomes the habit of these: the newest of each."""
+    speaks = (memory.standing == ALIVE) & memory.general & (memory.answer >= 0)
+    mine = speaks[:, None] & (memory.concept[:, None] == jnp.arange(memory.habit.size))
+    number = jnp.where(mine, memory.number[:, None], 0)
+    return memory.replace(habit=jnp.where(number.max(0) > 0, memory.answer[number.argmax(0)], memory.habit))

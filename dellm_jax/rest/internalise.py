@@ -1,0 +1,63 @@
+"""The cortex learns what it was told: corrected instances among episodes, until it would say so by itself."""
+
+from collections.abc import Iterator
+from functools import cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from dellm_jax import experience as experiences
+from dellm_jax.memory.procedural import ALIVE
+from dellm_jax.rest import gated
+from dellm_jax.rest.pieces import in_pieces
+from dellm_jax.rest.replay import episodes, varied
+from dellm_jax.rest.rules import instances
+from dellm_jax.types import Array, Dellm, Lesson, Mind, Report, Stage
+
+
+def internalise(
+    rule: optax.GradientTransformationExtraArgs, steps: int, batch: int = 64, chunk: int = 50, taught: float = 0.0
+) -> Stage:
+    """`steps` updates by `rule`, each on `batch` examples: half instances of living rules, half episodes.
+
+    Without living rules nothing is done. How it is judged, and what `taught` is: see `gated.school`.
+    """
+    chunk = gated.chunks("internalise", steps, batch, chunk)
+    learnt = gated.school(_material(batch), rule, steps, chunk, taught)
+
+    def pieces(mind: Mind, state: Dellm, key: Array) -> Iterator[tuple[Dellm, Report]]:
+        memory = state.memory.procedural
+        if memory is None or not bool((memory.standing == ALIVE).any()):
+            yield state, {}
+            return
+        yield from learnt(mind, state, None, key)
+
+    return in_pieces(pieces)
+
+
+@cache
+def _material(batch: int) -> gated.Material:
+    return partial(_told_among_episodes, batch)
+
+
+def _told_among_episodes(
+    batch: int, mind: Mind, state: Dellm, prepared: Any, key: Array
+) -> tuple[experiences.Percepts, Lesson]:
+    for_rules, for_view, for_episodes = jax.random.split(key, 3)
+    memory = state.memory.procedural
+    many = batch - batch // 2
+    alive = jnp.where(memory.standing == ALIVE, 0.0, -jnp.inf)
+    places = jax.random.categorical(for_rules, alive, shape=(many,))
+    percepts = varied(state, instances(state, places), for_view)
+    recalled, lesson = episodes(batch // 2)(mind, state, prepared, for_episodes)
+    together = partial(jax.tree.map, lambda a, b: jnp.concatenate([a, b]))
+    # What an episode was once answered with does not exist for a rule: labels and beliefs teach at night.
+    return together(percepts, recalled), lesson.replace(
+        logits=jnp.zeros((batch, state.architecture.concepts)),
+        target=together(memory.concept[places], lesson.target),
+        weight=together(jnp.ones(many), lesson.weight),
+        lived=jnp.zeros((batch,)),
+        taught=None,
+    )

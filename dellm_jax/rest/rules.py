@@ -1,0 +1,68 @@
+"""The rules of procedural memory at night: what a life says of the instances they were taught on."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from dellm_jax import experience as experiences
+from dellm_jax.memory import procedural
+from dellm_jax.memory.procedural import ALIVE, RETIRED, Procedural
+from dellm_jax.mind import respond_to
+from dellm_jax.obey import obeyed
+from dellm_jax.types import Array, Dellm, Mind
+
+TOGETHER = 32
+
+
+def counting(memory: Procedural) -> Array:
+    """Which rules are alive or retired [R]."""
+    return (memory.standing == ALIVE) | (memory.standing == RETIRED)
+
+
+def instances(state: Dellm, places: Array) -> experiences.Percepts:
+    """What the rules at `places` [B] were taught on, as percepts."""
+    memory = state.memory.procedural
+    codes = {sense: known[places] for sense, known in memory.codes.items()}
+    return experiences.decode(state.architecture, codes, memory.present[places])
+
+
+@partial(jax.jit, static_argnums=(0, 2))
+def obedience(mind: Mind, state: Dellm, by_itself: bool) -> Array:
+    """Of which rules [R] a life says what they say, in {0, 1}: with all rules, or `by_itself`, with habits alone.
+
+    By itself, an answer for an instance only is never obeyed: nothing but its rule knows it.
+    """
+    memory = state.memory.procedural
+    rules = memory.concept.size
+
+    def some(places: Array) -> Array:
+        percepts = instances(state, places)
+        response = respond_to(mind, state, percepts)
+        if by_itself:
+            right = response.concept == memory.concept[places]
+            habit = memory.habit[jnp.maximum(memory.concept[places], 0)]
+            return right & ((memory.answer[places] < 0) | memory.general[places] & (habit == memory.answer[places]))
+        response = obeyed(state, percepts, response)
+        return (response.concept == memory.concept[places]) & (
+            (memory.answer[places] < 0) | (response.answer == memory.answer[places])
+        )
+
+    everywhere = jnp.arange(-(-rules // TOGETHER) * TOGETHER) % rules
+    return jax.lax.map(some, everywhere.reshape(-1, TOGETHER)).reshape(-1)[:rules].astype(jnp.float32)
+
+
+def taught(state: Dellm) -> bool:
+    """Whether there is a rule that counts."""
+    memory = state.memory.procedural
+    return memory is not None and int(procedural.newest(memory)) >= 0
+
+
+def recalled(mind: Mind, state: Dellm) -> tuple[Dellm, float]:
+    """Retired rules that are obeyed no longer without them are alive again -> the life, and how many they are."""
+    memory = state.memory.procedural
+    if memory is None or not bool((memory.standing == RETIRED).any()):
+        return state, 0.0
+    back = (memory.standing == RETIRED) & (obedience(mind, state, True) == 0)
+    memory = memory.replace(standing=jnp.where(back, ALIVE, memory.standing))
+    return state.replace(memory=state.memory.replace(procedural=memory)), float(back.sum())
