@@ -59,6 +59,7 @@ def correct(
         state,
         experience,
         bool(known),
+        _room(state, experience),
         jnp.int32(said),
         jnp.asarray(general),
         jnp.int32(teacher),
@@ -67,12 +68,19 @@ def correct(
     return state, {"rule": float(place), "superseded": float(gone)}
 
 
-@partial(jax.jit, static_argnums=(0, 3))
+def _room(state: Dellm, experience: Experience) -> bool:
+    """Whether semantic memory can take one more in without following: most of it then need not be copied."""
+    memories = [state.memory.semantic[sense] for sense in experience.senses]
+    return all(int(known.fill) < known.pending.shape[0] for known in memories)
+
+
+@partial(jax.jit, static_argnums=(0, 3, 4))
 def _correct(
     mind: Mind,
     state: Dellm,
     experience: Experience,
     known: bool,
+    room: bool,
     answer: Array,
     general: Array,
     teacher: Array,
@@ -85,7 +93,14 @@ def _correct(
     if known:
         concept = experience.target[0]
         weight = jnp.where(homeostasis[CONCEPTS]["active"][concept] > 0, WEIGHT, 1.0)
-        semantics = _told(state.architecture, semantics, percepts, experience.target, weight, semantic.observe)
+        semantics = _told(
+            state.architecture,
+            semantics,
+            percepts,
+            experience.target,
+            weight,
+            semantic.gather if room else semantic.observe,
+        )
         concepts = homeostasis[CONCEPTS]
         active = concepts["active"].at[concept].set(1.0)
         homeostasis = dict(homeostasis) | {CONCEPTS: concepts | {"active": active}}

@@ -25,7 +25,10 @@ def likeness(state: Dellm, percepts: Percepts) -> Array:
     centres = {
         sense: procedural.sketch(semantic.centre(known)[None, :])[0] for sense, known in state.memory.semantic.items()
     }
-    return procedural.likeness(state.memory.procedural, sketches(state, percepts), centres, bits(state, percepts))
+    senses = [sense.name for sense in state.architecture.senses]
+    return procedural.likeness(
+        state.memory.procedural, senses, sketches(state, percepts), centres, bits(state, percepts)
+    )
 
 
 def sketches(state: Dellm, percepts: Percepts) -> dict[str, Array]:

@@ -19,6 +19,7 @@ from functools import partial
 from io import StringIO
 from multiprocessing import get_context
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import jax
@@ -36,6 +37,7 @@ from experiments import build, lives, tables
 from experiments.cells import averaged, cells
 from experiments.command import guarded, one_line
 from experiments.config import ConfigError, register, sound
+from experiments.corrections import PROTOCOLS
 from experiments.log import Record
 from experiments.origin import ROOT, commit, machine
 
@@ -48,13 +50,15 @@ ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 @dataclass(frozen=True)
 class Cell:
-    """One seed of one method on one stream; `told` names the stream that the same exams are when the task is told."""
+    """One seed of one method on one stream; `told` names the stream that the same exams are when the task is told;
+    `protocol` what is done with the life, and how often, if it does not just live its stream."""
 
     stream: str
     method: str
     seed: int
     overrides: tuple[str, ...]
     told: str = ""
+    protocol: tuple[tuple[str, Any], ...] = ()
 
     def folder(self, work: Path) -> Path:
         return work / self.stream / self.method / str(self.seed)
@@ -62,7 +66,7 @@ class Cell:
 
 def suite(name: str) -> dict[str, Any]:
     """A suite by name, with the keys seeds, streams and methods; `against` for ablations, `averages` for streams that
-    stand for several, `metric` for tables that are not of the accuracy."""
+    stand for several, `metric` for tables that are not of the accuracy, and `also` further ones."""
     path = CONF / "suite" / f"{name}.yaml"
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.yaml"))
@@ -79,7 +83,9 @@ def planned(plan: dict[str, Any], methods: list[str], streams: list[str], seeds:
                 if chosen and method not in where.get("without", []):
                     special = where.get("methods", {}).get(method, [])
                     overrides = (*where["overrides"], *how, *special, f"seed={seed}", "log=none")
-                    yield Cell(stream, method, seed, overrides, where.get("told", ""))
+                    yield Cell(
+                        stream, method, seed, overrides, where.get("told", ""), tuple(where.get("protocol", {}).items())
+                    )
 
 
 def composed(cell: Cell) -> DictConfig:
@@ -109,10 +115,7 @@ def live_cell(cell: Cell, work: Path) -> list[dict[str, Any]]:
         for stale in (done, folder / "lived.json", folder / "metrics.jsonl"):
             stale.unlink(missing_ok=True)
         compilation.persist(Path(pooch.os_cache("dellm_jax")) / "compiled")
-        plan = build.plan(config, cell.method, checkpoints=False)
-        lives.check(plan)
-        lived = lives.run(plan, cell.seed, folder, Record(folder, Console(file=StringIO())))
-        found = [one | origin for one in cells(cell.stream, cell.method, cell.seed, plan, lived, cell.told)]
+        found = [one | origin for one in (_corrected if cell.protocol else _lived_alone)(cell, config, folder)]
         write_atomically(told, OmegaConf.to_yaml(config).encode())
         write_atomically(done, json.dumps(found).encode())
         return found
@@ -120,6 +123,23 @@ def live_cell(cell: Cell, work: Path) -> list[dict[str, Any]]:
         expected = isinstance(error, DellmError | HydraException | OmegaConfBaseException)
         reason = one_line(error) if expected else traceback.format_exc()
         return [{"stream": cell.stream, "method": cell.method, "seed": cell.seed, "error": reason} | origin]
+
+
+def _lived_alone(cell: Cell, config: DictConfig, folder: Path) -> list[dict[str, Any]]:
+    plan = build.plan(config, cell.method, checkpoints=False)
+    lives.check(plan)
+    lived = lives.run(plan, cell.seed, folder, Record(folder, Console(file=StringIO())))
+    return cells(cell.stream, cell.method, cell.seed, plan, lived, cell.told)
+
+
+def _corrected(cell: Cell, config: DictConfig, folder: Path) -> list[dict[str, Any]]:
+    """A cell for every moment of the protocol."""
+    del folder
+    how, began, out = dict(cell.protocol), perf_counter(), []
+    for moment, scores in PROTOCOLS[how.pop("kind")](config, cell.method, cell.seed, **how):
+        one = {"stream": cell.stream, "method": cell.method + moment, "seed": cell.seed, "metrics": scores}
+        out.append(one | {"seconds": perf_counter() - began})
+    return out
 
 
 def run(name: str, options: dict[str, str], console: Console) -> list[dict[str, Any]]:
@@ -190,11 +210,12 @@ def _all_there_is(
 def _write(name: str, plan: dict[str, Any], every: list[dict[str, Any]], results: Path, console: Console) -> None:
     """Print the tables of a suite and write them; if those that are there have more seeds, beside them."""
     rows = tables.rows(every)
-    metric, here, compared = plan.get("metric", "accuracy"), machine(), ""
+    metric, here = plan.get("metric", "accuracy"), machine()
+    compared = "".join("\n" + tables.markdown(rows, [], other, here) for other in plan.get("also", []))
     if "against" in plan:
         beside = {cell["stream"] for cell in every if cell["method"] == plan["against"]}
         pairs = [cell for cell in every if cell["stream"] in beside]
-        compared = "\n" + tables.ablation_markdown(pairs, plan["against"], metric)
+        compared += "\n" + tables.ablation_markdown(pairs, plan["against"], metric)
     methods, averages = plan["methods"], plan.get("averages", {})
     names = {(stream, cell.method) for cell in planned(plan, [], [], []) for stream in (cell.stream, cell.told)}
     names |= {(stream, method) for stream in averages for method in methods}

@@ -6,6 +6,7 @@ rules about one thing the newer counts, and the older is kept only to be brought
 answers, and retire rules that are obeyed without them.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -103,16 +104,18 @@ def sketch(features: Array) -> Array:
     return padded.reshape(batch, -1, SKETCH).sum(1)
 
 
-def likeness(memory: Procedural, sketches: dict[str, Array], centres: dict[str, Array], present: Array) -> Array:
+def likeness(
+    memory: Procedural, senses: Sequence[str], sketches: dict[str, Array], centres: dict[str, Array], present: Array
+) -> Array:
     """Cosine [B, R] of what is perceived to the instance of every rule, around the mean of all that was ever perceived;
-    the mean over the senses that both have, 0 if there are none. `present` [B]: a bit a sense."""
-    total, many = 0.0, 0.0
-    for bit, (sense, known) in enumerate(memory.sketches.items()):
+    the mean over the senses that both have, 0 if there are none. `present` [B]: a bit for each of `senses`."""
+    total = many = jnp.zeros((present.size, memory.concept.size))
+    for bit, sense in enumerate(senses):
         if sense not in sketches:
             continue
         both = ((present[:, None] & memory.present[None, :]) >> bit & 1).astype(jnp.float32)
-        cosine = _unit(sketches[sense] - centres[sense]) @ _unit(known - centres[sense]).T
-        total, many = total + both * cosine, many + both
+        own, known = _unit(sketches[sense] - centres[sense]), _unit(memory.sketches[sense] - centres[sense])
+        total, many = total + both * (own @ known.T), many + both
     return total / jnp.maximum(many, 1)
 
 

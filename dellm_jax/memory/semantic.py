@@ -51,13 +51,18 @@ def observe(memory: Semantic, features: Array, target: Array, weight: Array) -> 
         raise ValueError(f"a batch of {batch} does not fit semantic_chunk={chunk}; raise semantic_chunk")
     # A loop of no or one turn instead of a branch: XLA keeps its operands in place.
     memory = jax.lax.while_loop(lambda m: m.fill + batch > chunk, lambda m: follow(absorb(m), AWAKE_STEPS), memory)
+    return gather(memory, features, target, weight)
+
+
+def gather(memory: Semantic, features: Array, target: Array, weight: Array) -> Semantic:
+    """`observe` where there is room among what is pending: the readout does not follow."""
     share = jnp.sqrt(weight)[:, None]  # once for the concepts, once for the features
     features, concepts = features * share, jax.nn.one_hot(target, memory.count.size) * share
     return memory.replace(
         count=memory.count + (concepts * share).sum(0),
         total=memory.total + concepts.T @ features,
         pending=jax.lax.dynamic_update_slice(memory.pending, features, (memory.fill, 0)),
-        fill=memory.fill + batch,
+        fill=memory.fill + features.shape[0],
     )
 
 

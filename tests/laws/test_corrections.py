@@ -1,0 +1,238 @@
+"""Do it this way: a correction acts on the next call, is undone, explained, and survives nights by becoming its own."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+from small_lives import assert_same
+
+from dellm_jax import corrections
+from dellm_jax.architecture import Architecture, Assembly
+from dellm_jax.assemblies import Cortex
+from dellm_jax.corrections import AS_IT_THOUGHT, correct, said, undo, why
+from dellm_jax.errors import ArchitectureError, CorrectionError, ExperienceError
+from dellm_jax.learning import asymmetric_cross_entropy
+from dellm_jax.memory import episodic, procedural
+from dellm_jax.mind import awake, create, respond
+from dellm_jax.rest import consolidate, internalise, rest, retire
+from dellm_jax.senses import Text
+from dellm_jax.trees import copy
+from dellm_jax.types import Experience, Mind
+
+READ = Text(width=32, buckets=256, longest=3)
+HEARD = Text(width=32, buckets=256, longest=3, name="heard")  # a second sense that is as quick to compile
+BODY = Architecture(
+    (READ, HEARD),
+    (Assembly("both", ("text", "heard"), 24),),
+    8,
+    24,
+    episodic_bytes=65 * 120,
+    semantic_chunk=8,
+    feedback=False,
+    rules=8,
+)
+MIND = Mind(Cortex, asymmetric_cross_entropy, optax.adam(3e-3), rehearse=4)
+CODES = {sense.name: sense.code_bytes for sense in BODY.senses}
+LIGHT, MUSIC, NEW = 0, 1, 5
+PHRASES = {LIGHT: ("turn on the light", "lights on please", "more light"), MUSIC: ("play a song", "some music", "sing")}
+NIGHT = (
+    ("internalise", internalise(optax.adam(1e-2), 60, 16, 20)),
+    ("consolidate", consolidate()),
+    ("retire", retire()),
+)
+
+
+def utterance(text, concept=LIGHT, sense="text"):
+    """One experience of one sense."""
+    raw = np.zeros((1, 32), np.uint8)
+    raw[0, : len(text)] = list(text.encode())
+    return Experience({sense: raw}, np.int32([concept]), np.ones(1, np.float32))
+
+
+@pytest.fixture(scope="module")
+def life():
+    """A life that knows two concepts by name, read and heard."""
+    spoken = [(text, concept) for concept, texts in PHRASES.items() for text in texts]
+    random, state = np.random.default_rng(0), create(MIND, BODY, jax.random.key(0))
+    days = []
+    for _ in range(60):
+        row = [spoken[i] for i in random.integers(0, len(spoken), 4)]
+        each = [utterance(*one) for one in row]
+        raw = np.concatenate([one.senses["text"] for one in each])
+        days.append(Experience({"text": raw, "heard": raw}, np.int32([c for _, c in row]), np.ones(4, np.float32)))
+    state, _ = awake(MIND, state, jax.tree.map(lambda *xs: np.stack(xs), *days))
+    state, _ = rest(MIND, (("consolidate", consolidate()),), state, jax.random.key(1))
+    return corrections.name(state, {LIGHT: "light", MUSIC: "music"})
+
+
+def ask(state, text, sense="text"):
+    """The concept and the words."""
+    response = respond(MIND, state, utterance(text, sense=sense))
+    return int(response.concept[0]), said(state, response)[0]
+
+
+def told(state, text, concept=AS_IT_THOUGHT, answer=None, **how):
+    """After one correction."""
+    return correct(MIND, state, utterance(text, concept), answer, **how)[0]
+
+
+def test_what_was_taught_for_one_instance_holds_for_its_concept_and_through_every_sense(life):
+    """Said once in writing, obeyed at once, for other words of the concept and for what is heard; others stay."""
+    state = told(life, "play a song", answer="play jazz")
+    assert {ask(state, text, sense) for text in PHRASES[MUSIC] for sense in ("text", "heard")} == {(MUSIC, "play jazz")}
+    assert all(ask(state, text, sense) == (LIGHT, "light") for text in PHRASES[LIGHT] for sense in ("text", "heard"))
+
+
+def test_an_answer_for_this_instance_only_leaves_its_concept_alone(life):
+    """Not general."""
+    state = told(life, "play a song", answer="play jazz", general=False)
+    assert ask(state, "play a song") == (MUSIC, "play jazz") and ask(state, "some music") == (MUSIC, "music")
+
+
+def test_what_it_is_can_be_corrected_without_a_step_of_learning(life):
+    """The instance is another concept from the next call on; body and learner are as they were."""
+    state = told(life, "some music", LIGHT)
+    assert ask(state, "some music") == (LIGHT, "light") and ask(state, "play a song") == (MUSIC, "music")
+    for part in ("params", "learner", "clock", "key"):
+        before, after = jax.tree.leaves(getattr(life, part)), jax.tree.leaves(getattr(state, part))
+        assert all(bool((a == b).all()) for a, b in zip(before, after, strict=True)), part
+
+
+def test_a_new_concept_is_born_by_a_correction(life):
+    """Nobody lived it, and it is answered at once."""
+    state = told(life, "quite another thing", NEW, "hum")
+    assert ask(state, "quite another thing") == (NEW, "hum") and ask(state, "more light") == (LIGHT, "light")
+
+
+def test_of_two_corrections_the_newer_counts_and_undo_brings_back_the_older(life):
+    """A conflict about the same concept, then one about the same instance; undone one after the other."""
+    one = told(life, "play a song", answer="play jazz")
+    two = told(one, "some music", answer="play folk")
+    assert ask(two, "play a song")[1] == ask(two, "some music")[1] == "play folk"
+    three = told(two, "some music", LIGHT)
+    assert ask(three, "some music") == (LIGHT, "light") and ask(three, "play a song")[1] == "music"
+    for state, expected in ((three, "play folk"), (two, "play jazz"), (one, "music")):
+        assert ask(undo(state)[0], "play a song")[1] == expected
+    with pytest.raises(CorrectionError, match="no correction left"):
+        undo(life)
+
+
+def test_undo_takes_back_what_semantic_memory_observed(life):
+    """Sums are what they were, but for rounding; no rule is left."""
+    state, report = undo(told(life, "some music", LIGHT))
+    assert report == {"rule": 0.0, "retired": 0.0} and int(procedural.newest(state.memory.procedural)) == -1
+    for sense, known in life.memory.semantic.items():
+        after = state.memory.semantic[sense]
+        np.testing.assert_allclose(after.count, known.count, atol=1e-5)
+        np.testing.assert_allclose(after.total, known.total, atol=1e-4)
+
+
+def test_why_names_the_memory_that_spoke(life):
+    """Knowledge, then a rule of the concept, then the instance itself, with who taught it and when."""
+    assert why(MIND, life, utterance("some music"))["because"] == "knowledge"
+    state = told(life, "play a song", answer="play jazz", teacher=3, when=1_800_000_000)
+    evidence = why(MIND, state, utterance("some music"))
+    assert evidence["because"] == "rule" and (evidence["teacher"], evidence["when"]) == (3, 1_800_000_000)
+    assert evidence["answer"] == "play jazz" and evidence["by"]["cortex"][0][0] == MUSIC
+    assert why(MIND, state, utterance("play a song"))["because"] == "instance"
+
+
+def test_a_night_makes_rules_its_own_and_retires_them(life):
+    """Verified on their own cases, they retire as habits and episodes; it obeys when rules and episodes are gone."""
+    state = told(
+        told(told(life, "brighter", LIGHT), "play a song", answer="play jazz"), "quite another thing", NEW, "hum"
+    )
+    woken, report = rest(MIND, NIGHT, state, jax.random.key(2))
+    assert report["retire/retired"] == 3 and report["retire/alive"] == 0 and report["rolled_back"] == 0
+    assert int(woken.memory.episodic.kept[NEW]) == 1
+    memory, blank = woken.memory.procedural, procedural.empty(CODES, BODY.rules, BODY.concepts)
+    gone = woken.memory.replace(
+        procedural=blank.replace(named=memory.named, habit=memory.habit),
+        episodic=episodic.empty(CODES, BODY.episodic_bytes, BODY.concepts),
+    )
+    for state in (woken, woken.replace(memory=gone)):
+        assert ask(state, "brighter")[0] == LIGHT and ask(state, "some music") == (MUSIC, "play jazz")
+        assert ask(state, "quite another thing") == (NEW, "hum") and ask(state, "more light")[0] == LIGHT
+
+
+def test_an_answer_for_one_instance_never_retires(life):
+    """Nothing but its rule can know it."""
+    woken, report = rest(MIND, NIGHT, told(life, "sing", answer="la la", general=False), jax.random.key(2))
+    assert report["retire/retired"] == 0 and ask(woken, "sing") == (MUSIC, "la la")
+
+
+def test_a_retired_rule_that_is_no_longer_obeyed_comes_back(life):
+    """A stage spoils what the network had learned of it: the rule is alive again, and is obeyed."""
+    state, _ = rest(MIND, NIGHT, told(life, "brighter", LIGHT), jax.random.key(2))
+    assert int(state.memory.procedural.standing[0]) == procedural.RETIRED
+
+    def spoiled(mind, state, key):
+        semantics = {s: k.replace(readout=k.readout * 0) for s, k in state.memory.semantic.items()}
+        concepts = state.params["concepts"] | {"bias": state.params["concepts"]["bias"].at[MUSIC].add(30.0)}
+        memory = state.memory.replace(
+            semantic=semantics, episodic=episodic.empty(CODES, BODY.episodic_bytes, BODY.concepts)
+        )
+        return state.replace(params=dict(state.params) | {"concepts": concepts}, memory=memory), {}
+
+    woken, report = rest(MIND, (("spoiled", spoiled),), state, jax.random.key(3))
+    assert report["rules_back"] == 1 and report["rolled_back"] == 0 and ask(woken, "brighter")[0] == LIGHT
+
+
+def test_a_night_that_loses_a_rule_is_undone(life):
+    """The guard watches corrections too."""
+
+    def careless(mind, state, key):
+        memory = state.memory.procedural
+        memory = memory.replace(standing=memory.standing * 0)
+        return state.replace(memory=state.memory.replace(procedural=memory)), {}
+
+    state = told(life, "sing", LIGHT)
+    woken, report = rest(MIND, (("careless", careless),), state, jax.random.key(3))
+    assert report["careless/undone"] == 1 and ask(woken, "sing")[0] == LIGHT
+
+
+def test_when_there_is_no_room_the_oldest_goes(life):
+    """Of nine rules for eight places the first is lost, and the others hold."""
+    state, things = life, ("apple", "bread", "cheese", "dumpling", "egg", "fish", "grape", "honey", "ice")
+    for thing in things:
+        state = told(state, thing, answer=thing.upper(), general=False)
+    answers = [ask(state, thing)[1] for thing in things]
+    assert answers[1:] == [thing.upper() for thing in things[1:]] and answers[0] != "APPLE"
+
+
+WRONG = {
+    "nothing to say": (
+        lambda s: correct(MIND, s, utterance("sing", AS_IT_THOUGHT)),
+        CorrectionError,
+        "answer is missing",
+    ),
+    "empty": (lambda s: told(s, "sing", answer="  "), CorrectionError, "answer has 0 bytes"),
+    "too long": (lambda s: told(s, "sing", answer="x" * 300), CorrectionError, "300 bytes"),
+    "NUL": (lambda s: told(s, "sing", answer="a\0b"), CorrectionError, "NUL"),
+    "unknown concept": (lambda s: told(s, "sing", 99), ExperienceError, "target"),
+    "a name too many": (lambda s: corrections.name(s, {8: "x"}), CorrectionError, "concept 8"),
+    "two at once": (
+        lambda s: correct(MIND, s, jax.tree.map(lambda x: np.concatenate([x, x]), utterance("sing"))),
+        CorrectionError,
+        "one instance at a time",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_taken_in_changes_nothing(life, case):
+    """A typed error that says what and why."""
+    attempt, error, message = WRONG[case]
+    before = copy(life)
+    with pytest.raises(error, match=message):
+        attempt(life)
+    assert_same(before, life)
+
+
+def test_a_life_without_room_for_rules_says_so():
+    """And cannot be given room that it could not use."""
+    state = create(MIND, Architecture((READ,), (Assembly("reading", ("text",), 8),), 4, 8, 2000), jax.random.key(0))
+    with pytest.raises(CorrectionError, match=r"architecture\.rules is 0"):
+        told(state, "sing", answer="la")
+    with pytest.raises(ArchitectureError, match="semantic"):
+        Architecture((READ,), (Assembly("reading", ("text",), 8),), 4, 8, 2000, semantic=False, rules=4)
