@@ -25,6 +25,10 @@ class SnapshotError(DellmError):
     """A saved life that cannot be trusted or does not fit."""
 
 
+class JournalError(DellmError):
+    """A life in a folder that cannot be opened or gone on with: lived elsewhere, its journal damaged, or no room."""
+
+
 class ScheduleError(DellmError):
     """A rhythm of wake and rest that cannot be lived."""
 

@@ -20,7 +20,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = temporary_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)
+        with temporary.open("xb") as file:  # never through a link that lies in wait under this name
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

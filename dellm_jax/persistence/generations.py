@@ -24,31 +24,41 @@ class Loaded(NamedTuple):
 
 
 def generations(folder: str | Path) -> list[tuple[int, Path]]:
-    """Steps and path of every snapshot in the folder, newest first."""
+    """Number and path of every snapshot in the folder, newest first."""
     named = [(NAME.fullmatch(path.name), path) for path in Path(folder).glob("life-*.safetensors")]
     return sorted(((int(match[1]), path) for match, path in named if match), reverse=True)
 
 
 def save_generation(
-    folder: str | Path, mind: Mind, state: Dellm, keep: int = 3, note: Mapping[str, str] | None = None
+    folder: str | Path,
+    mind: Mind,
+    state: Dellm,
+    keep: int = 3,
+    note: Mapping[str, str] | None = None,
+    number: int | None = None,
 ) -> Path:
-    """Write `life-<steps>.safetensors`, then keep the newest `keep` and sweep what interrupted saves left.
+    """Write `life-<number>.safetensors`, read it back, then keep the newest `keep` and sweep what saves left behind.
 
-    Generations of more steps belong to a life that was not gone on with (it was damaged, or rolled back): they are set
-    aside as `*.abandoned`, so that the newest is always the one last saved. One process a folder. Raises SnapshotError.
+    `number`: the steps lived, unless it is given. Generations of higher numbers belong to a life that was not gone on
+    with (it was damaged, or rolled back): they are set aside as `*.abandoned`, so that the newest was saved last.
+    Nothing older is given up before the new one verifies. One process a folder. Raises SnapshotError.
     """
     if keep < 1:
         raise fault("keep", "at least 1", keep, "else nothing would be kept")
     folder = Path(folder)
-    sweep(folder, "life-*.safetensors")
-    steps = int(state.clock.steps)
-    path = snapshot.save(folder / f"life-{steps:09d}.safetensors", mind, state, note)
-    known = generations(folder)
-    for later, other in known:
-        if later > steps:
-            other.replace(other.with_name(f"{other.name}.abandoned"))
-    for _, old in [one for one in known if one[0] <= steps][keep:]:
-        old.unlink(missing_ok=True)
+    number = int(state.clock.steps) if number is None else number
+    path = folder / f"life-{number:09d}.safetensors"
+    try:
+        sweep(folder, "life-*.safetensors")
+        snapshot.verify(snapshot.save(path, mind, state, note))
+        known = generations(folder)
+        for later, other in known:
+            if later > number:
+                other.replace(other.with_name(f"{other.name}.abandoned"))
+        for _, old in [one for one in known if one[0] <= number][keep:]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        raise fault(folder, "to tidy up old generations", error.strerror, "check permissions there") from error
     return path
 
 
@@ -60,6 +70,8 @@ def load_newest(folder: str | Path, newborn: Newborn, most_bytes: int = snapshot
     skipped: list[str] = []
     for _, path in generations(folder):
         try:
+            if path.is_symlink():
+                raise fault(path, "a file of this folder", "a link", "copy the file itself there")
             return Loaded(snapshot.load(path, newborn, most_bytes), path, skipped)
         except Misfit:
             raise

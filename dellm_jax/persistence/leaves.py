@@ -33,13 +33,6 @@ def on_host(state: Dellm) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     return {path: np.array(leaf, order="C") for path, leaf in jax.device_get(data).items()}, keys
 
 
-def refuse_unsound(where: Any, arrays: dict[str, np.ndarray]) -> None:
-    """Raises SnapshotError on the first array that holds NaN or infinity."""
-    for path, array in arrays.items():
-        if jnp.issubdtype(array.dtype, jnp.floating) and not np.isfinite(array).all():
-            raise fault(f"{where}: leaf {path!r}", "finite numbers", "NaN or infinity", "go back to a sound state")
-
-
 def rebuild(
     where: Any, newborn: Newborn, architecture: Architecture, arrays: dict[str, np.ndarray], keys: dict[str, Any]
 ) -> Dellm:

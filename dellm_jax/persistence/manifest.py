@@ -40,8 +40,8 @@ def seal(fields: dict[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read(where: Any, found: Any) -> dict[str, str]:
-    """The manifest, if its format is known and its seal unbroken. Raises SnapshotError."""
+def read(where: Any, found: Any, known: set[str] | None = None) -> dict[str, str]:
+    """The manifest, if its format is known, its seal unbroken and every field one of `known`. Raises SnapshotError."""
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise fault(f"{where}: manifest", "text fields", type(found).__name__, "it is no saved life")
     whole = found.get("seal") == seal(found)
@@ -50,6 +50,8 @@ def read(where: Any, found: Any) -> dict[str, str]:
         raise fault(f"{where}: format", repr(FORMAT), repr(found.get("format")), VERSION, kind)
     if not whole:
         raise fault(f"{where}: seal", seal(found), repr(found.get("seal")), OLDER)
+    for name in sorted(found.keys() - (known or found.keys())):
+        raise fault(f"{where}: manifest field {name!r}", f"one of {sorted(known)}", "another", VERSION, Misfit)
     return found
 
 

@@ -11,8 +11,8 @@ FOLDER = Path(dellm_jax.__file__).parent
 LEVELS = (
     ("architecture", "axes", "compilation", "errors", "metrics", "trees", "types"),
     ("assemblies", "learning", "memory", "persistence", "senses", "streams", "surgery"),
-    ("experience", "mind", "rehearsal", "rest", "wiring"),
-    ("conversation", "imagine", "life", "meta"),
+    ("acts", "experience", "mind", "rehearsal", "rest", "wiring"),
+    ("conversation", "home", "imagine", "life", "meta"),
 )
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 FORBIDDEN = {"experiments", "hydra", "omegaconf", "rich", "wandb"}

@@ -1,0 +1,214 @@
+"""A life in a folder: it can be killed at any instruction, and nothing that it acknowledged is lost.
+
+What it is after a restart is the newest snapshot that verifies, and every act of the journal since, done again.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from threading import RLock
+from typing import Any, NamedTuple, Self
+
+import jax
+import numpy as np
+
+from dellm_jax import mind as laws
+from dellm_jax.acts import ACTS, Act, do, experience_payload, moment, moments, replay
+from dellm_jax.errors import JournalError, SnapshotError
+from dellm_jax.experience import validate
+from dellm_jax.persistence import Journal, Payload, generations, load_newest, payload, read_note, save_generation
+from dellm_jax.persistence.faults import fault
+from dellm_jax.persistence.files import sweep
+from dellm_jax.persistence.lock import seize
+from dellm_jax.rest.night import aged, rest, undisturbed
+from dellm_jax.trees import named_key
+from dellm_jax.types import Dellm, Experience, Mind, Report, Response, Stage
+
+BATCH = 4
+LOG = logging.getLogger(__name__)
+
+
+class Done(NamedTuple):
+    """An act that is on disk: its place in the life, and its report."""
+
+    seq: int
+    report: Report
+
+
+class Home:
+    """The one stateful shell around the pure functions; `Home.open` it, and close it. Acts may come from any thread.
+
+    `state` is the life, `seq` the last act that is in it, `told` a line for each thing that its owner should know.
+    """
+
+    mind: Mind
+    folder: Path
+    state: Dellm
+    seq: int
+    told: list[str]
+
+    @classmethod
+    def open(
+        cls,
+        mind: Mind,
+        folder: str | Path,
+        birth: Callable[[], Dellm] | None = None,
+        acts: Mapping[str, Act] | None = None,
+        keep: int = 3,
+        batch: int = BATCH,
+    ) -> Self:
+        """The life in `folder`, as it was; where none is, what `birth()` gives, e.g. `partial(create, mind, body, key)`.
+
+        `acts` {kind: (mind, state, payload) -> (state, report)}: what else can be done to it, by pure functions that
+        donate nothing. `keep` generations of snapshots are kept; experiences are lived `batch` at a time. Raises
+        JournalError (somebody else lives it; its journal is damaged; no room), SnapshotError (no snapshot verifies).
+        """
+        home = cls()
+        home.mind, home.folder, home.told = mind, Path(folder), []
+        home._acts, home._keep, home._guard, home._night = dict(ACTS) | dict(acts or {}), keep, RLock(), RLock()
+        home._examples = {}
+        with ExitStack() as stack:
+            try:
+                home.folder.mkdir(parents=True, exist_ok=True)
+                stack.callback(os.close, seize(home.folder / "lock"))
+                sweep(home.folder, "life-*.safetensors")
+            except OSError as error:
+                raise fault(folder, "a folder to live in", error.strerror, "use another", JournalError) from error
+            home._wake_up(birth, stack)
+            home._batch = min(batch, home.state.architecture.semantic_chunk)
+            home._stack = stack.pop_all()
+        return home
+
+    def _wake_up(self, birth: Callable[[], Dellm] | None, stack: ExitStack) -> None:
+        """Newest snapshot, then the tail of the journal."""
+        if not generations(self.folder) and birth and not (self.folder / "journal.sqlite").exists():
+            save_generation(self.folder, self.mind, birth(), self._keep, {"seq": "0"}, number=0)
+        newborn = partial(laws.create, self.mind, key=jax.random.key(0))
+        state, path, skipped = load_newest(self.folder, newborn)
+        held = _held(path)
+        self.generation = int(path.stem.removeprefix("life-"))
+        self._journal = Journal(self.folder / "journal.sqlite", after=held)
+        stack.callback(self._journal.close)
+        self.told += skipped + self._journal.told
+        if self._journal.fresh and held:
+            self.told.append(f"{self._journal.path}: was not there; what came after record {held} is lost, if any did")
+        tail = list(self._journal.tail(after=held))
+        nights = sum(record.kind == "rest" for record in tail)
+        if nights:
+            self.told.append(f"{path}: {nights} nights that began after it did not end, or their snapshot is damaged")
+        self.state, self.seq = replay(self._acts, self.mind, state, tail), self._journal.last
+        for line in self.told:
+            LOG.warning(line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the folder back. Nothing needs to be saved: what was acknowledged is on disk."""
+        with self._guard:
+            self._stack.close()
+
+    def apply(self, kind: str, what: Payload) -> Done:
+        """Do an act, write it down, and return when it is on disk; if it cannot be done or written, nothing changed.
+
+        Raises what the act raises, and JournalError.
+        """
+        with self._guard:
+            # The act sees what a replay would see.
+            what = payload.unpack(f"act {kind!r}", payload.pack(f"act {kind!r}", what))
+            after, report = do(self._acts, self.mind, self.state, kind, what)
+            self.seq = self._journal.append(kind, what)
+            self.state = after
+            return Done(self.seq, report)
+
+    def experience(self, experience: Experience) -> Done:
+        """Live experiences [B, ...], and return when they are on disk. Raises ExperienceError, JournalError."""
+        validate(self.state.architecture, experience)
+        done = self.apply("experience", experience_payload(experience, batch=self._batch))
+        self._remember_shape(experience)
+        return done
+
+    def respond(self, experience: Experience) -> Response:
+        """What it thinks of a batch [B, ...], asked `batch` at a time, so that no size of B compiles anew.
+
+        Raises ExperienceError.
+        """
+        state = self.state
+        validate(state.architecture, experience)
+        parts = [laws.respond(self.mind, state, part) for part in moments(experience, self._batch)]
+        self._remember_shape(experience)
+        many = len(experience.target)
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:many], *jax.device_get(parts))
+
+    def rest(self, stages: Sequence[tuple[str, Stage]], disturbed: Callable[[], bool] = undisturbed) -> Report:
+        """Sleep a night, save what came of it, and return its report. It is in the life when its snapshot is, or never.
+
+        Meanwhile other threads may ask, teach and be acknowledged: what they did is done again on what the night made.
+        `disturbed` ends it early, as in `rest.rest`. Raises SnapshotError or JournalError; then there was no night.
+        """
+        with self._night:
+            began, tired = self.apply("rest", Payload({}, {})).seq, self.state
+            woken, report = night(self.mind, stages, tired, disturbed)
+            self._compile(woken)
+            with self._guard:
+                woken = replay(self._acts, self.mind, woken, self._journal.tail(after=began))
+                self._save(woken)
+                self.state = woken
+                self._forget()
+            return report
+
+    def save(self) -> Path:
+        """Write a snapshot; what every kept snapshot holds leaves the journal. Raises SnapshotError or JournalError."""
+        with self._guard:
+            path = self._save(self.state)
+            self._forget()
+            return path
+
+    def _save(self, state: Dellm) -> Path:
+        note = {"seq": str(self.seq)}
+        path = save_generation(self.folder, self.mind, state, self._keep, note, self.generation + 1)
+        self.generation += 1
+        return path
+
+    def _forget(self) -> None:
+        """The oldest snapshot that is kept must be enough to go on from."""
+        held = []
+        for _, path in generations(self.folder):
+            try:
+                held.append(_held(path))
+            except SnapshotError:  # nobody will go on from it
+                continue
+        self._journal.forget(upto=min(held, default=0))
+
+    def _remember_shape(self, experience: Experience) -> None:
+        senses = tuple(sorted(experience.senses)) + (("value",) if experience.value is not None else ())
+        if senses not in self._examples:
+            self._examples[senses] = next(moments(experience, self._batch))
+
+    def _compile(self, state: Dellm) -> None:
+        """Answer and live once in every form that was met, so that nobody who comes in the morning has to wait."""
+        for example in list(self._examples.values()):
+            jax.block_until_ready(moment(self.mind, state, example))
+            jax.block_until_ready(laws.respond(self.mind, state, example))
+
+
+def night(
+    mind: Mind, stages: Sequence[tuple[str, Stage]], state: Dellm, disturbed: Callable[[], bool] = undisturbed
+) -> tuple[Dellm, Report]:
+    """The night that a life has at home: `stages`, waking, and a key of its own; the same life sleeps the same night."""
+    tonight = (*stages, ("wake", lambda mind, state, key: (aged(state), {})))
+    return rest(mind, tonight, state, named_key(state.key, "night"), disturbed)
+
+
+def _held(path: Path) -> int:
+    """The last act that is in a snapshot. Raises SnapshotError."""
+    seq: Any = read_note(path).get("seq")
+    if not isinstance(seq, str) or not seq.isascii() or not seq.isdigit() or len(seq) > 18:
+        raise fault(f"{path}: note 'seq'", "the number of an act", repr(seq), "it is no snapshot of a life in a folder")
+    return int(seq)

@@ -1,0 +1,309 @@
+"""Kill a life at random moments, again and again, and look whether it lost anything that it had acknowledged.
+
+python scripts/bench/crash.py --kills 500     # a quarter of an hour on one core; 12 take half a minute
+
+A child lives on the shipped digits: experiences, corrections, snapshots and nights, some of them disturbed. It says on a
+pipe what it is about to do and what is acknowledged. kill -9 comes at a random moment after a random one of those lines,
+waking up included, and a new child goes on. In the end a life that was never killed does what was acknowledged: whenever
+a child had woken up, its state and its answers must have been the same, bit for bit. Exit code 1 if anything was lost.
+Children are forked before jax starts, so that five hundred of them need not import it five hundred times.
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import select
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # programs of this size are compiled for longer than run
+
+import jax
+import numpy as np
+from hydra import compose, initialize_config_dir
+
+from dellm_jax import compilation
+from dellm_jax import home as homes
+from dellm_jax.acts import ACTS, do, experience_of, experience_payload, live_through
+from dellm_jax.mind import create
+from dellm_jax.persistence import generations, payload, read_note
+from dellm_jax.rest.pieces import in_pieces, pieces_of
+from dellm_jax.trees import flat
+from dellm_jax.types import Experience
+from experiments import build
+from experiments.config import register, sound
+from experiments.train import CONF
+
+SETTINGS = (
+    *("+cycle=fast", "size=tiny", "size.max_units=32", "size.episodic_bytes=8000", "semantic_chunk=16", "log=none"),
+    *("stream.senses=[image]", "stream.query=[image]", "stream.image.filters=4", "+stream.image.cells=1"),
+    *("cycle.rehearse=4", "cycle.night_steps=20"),
+)
+NIGHT_EVERY, SAVE_EVERY, CORRECT_EVERY = 16, 7, 3  # acts
+AIMS = (
+    "begin",
+    "do",
+    "ack",
+    "open",
+    "prune",
+    "grow",
+    "replay",
+    "rescale",
+    "reorganise",
+    "consolidate",
+    "write",
+    "night",
+)
+PATIENCE_S = 120.0
+
+
+class Woken(NamedTuple):
+    """What a child said when it had woken up: its last act, the last act in its snapshot, its fingerprint, litter."""
+
+    seq: int
+    held: int
+    fingerprint: str
+    litter: int
+
+
+def corrected(mind, state, what):
+    """ "No, it is ...": live what was seen under another name."""
+    experience = experience_of(what)
+    target = np.full_like(experience.target, what.meta["answer"])
+    return live_through(mind, state, experience_payload(experience.replace(target=target), batch=what.meta["batch"]))
+
+
+def act(split, seq):
+    """What is done as act number `seq`, whoever does it: (kind, payload), for a night when it is disturbed (0: never)."""
+    draw = random.Random(seq)
+    if seq % NIGHT_EVERY == 0:
+        return "rest", draw.choice((0, 0, 2, 4, 8))
+    rows = np.array(draw.sample(range(len(split.target)), draw.choice((1, 1, 3))))
+    images = split.banks["image"][split.index["image"][rows]]
+    experience = Experience({"image": images}, split.target[rows], np.ones(len(rows), np.float32))
+    if seq % CORRECT_EVERY == 0:
+        return "correct", experience_payload(experience, batch=homes.BATCH, answer=int(split.target[rows[0]]))
+    return "experience", experience_payload(experience, batch=homes.BATCH)
+
+
+def after(pieces):
+    """Somebody who disturbs after so many pieces; 0: nobody does."""
+    asked = iter(range(1, 1_000_000))
+    return lambda: next(asked) == pieces
+
+
+def fingerprint(mind, state, probe):
+    """Every bit of a life, and of what it says to the probe."""
+    said = jax.device_get(homes.laws.respond(mind, state, probe).log_probability).tobytes()
+    digest = hashlib.sha256(said)
+    for path, leaf in flat(state).items():
+        data = jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+        digest.update(f"{path} {data.dtype} {data.shape}".encode() + np.asarray(data).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def told(say, name, stage):
+    """The same stage, which says when it begins."""
+
+    def pieces(mind, state, key):
+        say(name)
+        yield from pieces_of(stage)(mind, state, key)
+
+    return in_pieces(pieces)
+
+
+def live(plan, split, probe, folder, say):
+    """Go on for ever with the life in `folder`."""
+    writes = homes.save_generation
+    homes.save_generation = lambda *given, **named: (say("write"), writes(*given, **named))[1]
+    birth = partial(create, plan.mind, plan.architecture, jax.random.key(0))
+    home = homes.Home.open(plan.mind, folder, birth, acts={"correct": corrected})
+    held = read_note(generations(folder)[0][1])["seq"]
+    litter = sum(path.name.endswith((".tmp", "-journal", "-shm")) for path in folder.iterdir())
+    say(f"open {home.seq} {held} {fingerprint(plan.mind, home.state, probe)} {litter}")
+    stages = [(name, told(say, name, stage)) for name, stage in plan.schedule.night]
+    while True:
+        seq = home.seq + 1
+        kind, what = act(split, seq)
+        if seq % SAVE_EVERY == 0:
+            home.save()
+        say(f"do {seq} {kind}")
+        if kind == "rest":
+            home.rest(stages, after(what))
+            say(f"night {seq}")
+        else:
+            assert home.apply(kind, what).seq == seq
+            say(f"ack {seq}")
+
+
+def forked(task):
+    """Run `task(say)` in a child -> its process id, and the pipe on which it speaks."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writer)
+        return child, reader
+    try:
+        os.close(reader)
+        task(lambda line: os.write(writer, f"{line}\n".encode()))
+        os._exit(0)
+    except BaseException as error:
+        os.write(writer, f"error {type(error).__name__}: {error}\n".encode())
+        os._exit(1)
+
+
+def lines_of(reader, until=lambda line: False):
+    """Lines as they come, up to one that `until` likes, or to the end of the child."""
+    rest, lines = b"", []
+    while select.select([reader], [], [], PATIENCE_S)[0] and (data := os.read(reader, 65536)):
+        *whole, rest = (rest + data).split(b"\n")
+        lines += [line.decode() for line in whole]
+        if any(until(line) for line in lines):
+            break
+    return lines
+
+
+def killed(task, draw):
+    """Everything that a child said before it was killed at a random moment after a random kind of line."""
+    aim, patience = draw.choice(AIMS), 10 ** draw.uniform(-4, -1)
+    if aim == "begin":
+        patience = draw.uniform(0, 0.6)
+    child, reader = forked(task)
+    lines = [] if aim == "begin" else lines_of(reader, lambda line: line.split()[0] in (aim, "error"))
+    time.sleep(patience)
+    os.kill(child, signal.SIGKILL)
+    lines += lines_of(reader)
+    os.close(reader)
+    os.waitpid(child, 0)
+    return lines
+
+
+class Witness:
+    """What a life that loses nothing has to be, from what its children said."""
+
+    def __init__(self):
+        self.acknowledged = self.begun = 0
+        self.nights, self.open_night = set(), None
+        self.moments, self.woken, self.faults = Counter(), [], []
+
+    def hear(self, lines):
+        """Take in what a child said until it died."""
+        for line in lines:
+            what, *more = line.split()
+            if what == "error":
+                self.faults.append(line)
+            elif what == "open":
+                self.wakes(Woken(int(more[0]), int(more[1]), more[2], int(more[3])))
+            elif what == "do":
+                self.begun = int(more[0])
+                self.open_night = self.begun if more[1] == "rest" else None
+            elif what in ("ack", "night"):
+                self.acknowledged = int(more[0])
+                if what == "night":
+                    self.nights.add(self.acknowledged)
+                    self.open_night = None
+        self.moments[self.moment(lines)] += 1
+
+    @staticmethod
+    def moment(lines):
+        """In the middle of what it died."""
+        if not lines or not any(line.startswith("open") for line in lines):
+            return "waking up"
+        what, *more = lines[-1].split()
+        return {"do": f"act: {more[-1] if more else ''}", "open": "between acts", "ack": "between acts"}.get(
+            what, {"night": "between acts", "write": "writing a snapshot"}.get(what, f"rest: {what}")
+        )
+
+    def wakes(self, woken):
+        """Was everything acknowledged there, and was the night that was killed lived wholly or not at all?"""
+        if not self.acknowledged <= woken.seq <= max(self.begun, self.acknowledged):
+            self.faults.append(f"acknowledged {self.acknowledged}, begun {self.begun}, woke up with {woken.seq}")
+        if self.open_night and woken.held >= self.open_night:
+            self.nights.add(self.open_night)
+        self.open_night = None
+        self.acknowledged = self.begun = woken.seq
+        if woken.litter:
+            self.faults.append(f"{woken.litter} stale temporary files after act {woken.seq}")
+        self.woken.append((woken, len(self.nights)))
+
+
+def oracle(plan, split, probe, witness, say):
+    """Live what was acknowledged without a journal, and say what it was like whenever a child had woken up."""
+    moments = {(woken.seq, nights) for woken, nights in witness.woken}
+    state, nights = create(plan.mind, plan.architecture, jax.random.key(0)), 0
+    for seq in range(max(seq for seq, _ in moments) + 1):
+        if seq:
+            kind, what = act(split, seq)
+            if kind != "rest":
+                what = payload.unpack("act", payload.pack("act", what))
+                state, _ = do(ACTS | {"correct": corrected}, plan.mind, state, kind, what)
+        if (seq, nights) in moments:
+            say(f"{seq} {nights} {fingerprint(plan.mind, state, probe)}")
+        if seq in witness.nights:
+            state, _ = homes.night(plan.mind, plan.schedule.night, state, after(what))
+            nights += 1
+            if (seq, nights) in moments:
+                say(f"{seq} {nights} {fingerprint(plan.mind, state, probe)}")
+
+
+def main():
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--compiled", type=Path, help="folder of compiled programs to use and to keep")
+    asked = parser.parse_args()
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = sound(compose("config", list(SETTINGS)))
+    plan, began = build.plan(config, "crash"), time.monotonic()
+    split = plan.curriculum.corpus.train
+    probe = Experience({"image": split.banks["image"][:8]}, np.zeros(8, np.int32), np.ones(8, np.float32))
+    with tempfile.TemporaryDirectory(prefix="crash-") as scratch:
+        folder, witness, draw = Path(scratch) / "life", Witness(), random.Random(asked.seed)
+        compilation.persist(asked.compiled or Path(scratch) / "compiled")
+        for kill in range(1, asked.kills + 1):
+            witness.hear(killed(partial(live, plan, split, probe, folder), draw))
+            if kill % 25 == 0:
+                print(f"{kill} kills, {time.monotonic() - began:.0f} s, {witness.acknowledged} acts", file=sys.stderr)
+        child, reader = forked(partial(live, plan, split, probe, folder))  # the last one wakes up too
+        witness.hear(lines_of(reader, lambda line: line.startswith(("open", "error"))))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        witness.moments.subtract(["between acts"])
+        _, reader = forked(partial(oracle, plan, split, probe, witness))
+        lines = lines_of(reader)
+    report(witness, lines)
+    sys.exit(bool(witness.faults))
+
+
+def report(witness, lines):
+    """The table, and every fault."""
+    expected = {(int(seq), int(nights)): said for seq, nights, said in (line.split() for line in lines)}
+    for woken, nights in witness.woken:
+        if expected.get((woken.seq, nights)) != woken.fingerprint:
+            witness.faults.append(
+                f"after act {woken.seq} and {nights} nights it was not the life that was never killed"
+            )
+    print(f"{'killed while':>24}  {'times':>6}")
+    for moment, times in sorted(witness.moments.items(), key=lambda item: -item[1]):
+        print(f"{moment:>24}  {times:6d}" if times else "", end="\n" if times else "")
+    print(f"{'all':>24}  {sum(witness.moments.values()):6d}")
+    print(
+        f"{witness.acknowledged} acts acknowledged, {len(witness.nights)} nights; woken up {len(witness.woken)} times"
+    )
+    print(f"{len(witness.faults)} faults (acts lost, lives that do not load or differ from the oracle, stale files)")
+    for line in witness.faults[:20]:
+        print(f"  {line}")
+
+
+if __name__ == "__main__":
+    main()
