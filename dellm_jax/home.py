@@ -60,7 +60,7 @@ class Home:
         keep: int = 3,
         batch: int = BATCH,
     ) -> Self:
-        """The life in `folder`, as it was; where none is, what `birth()` gives, e.g. `partial(create, mind, body, key)`.
+        """The life in `folder`, as it was; where none is, what `birth()` gives: `partial(create, mind, body, key)`.
 
         `acts` {kind: (mind, state, payload) -> (state, report)}: what else can be done to it, by pure functions that
         donate nothing. `keep` generations of snapshots are kept; experiences are lived `batch` at a time. Raises
@@ -201,7 +201,7 @@ class Home:
 def night(
     mind: Mind, stages: Sequence[tuple[str, Stage]], state: Dellm, disturbed: Callable[[], bool] = undisturbed
 ) -> tuple[Dellm, Report]:
-    """The night that a life has at home: `stages`, waking, and a key of its own; the same life sleeps the same night."""
+    """The night that a life has at home: `stages`, waking, a key of its own; the same life sleeps the same night."""
     tonight = (*stages, ("wake", lambda mind, state, key: (aged(state), {})))
     return rest(mind, tonight, state, named_key(state.key, "night"), disturbed)
 

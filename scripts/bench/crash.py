@@ -2,15 +2,16 @@
 
 python scripts/bench/crash.py --kills 500     # a quarter of an hour on one core; 12 take half a minute
 
-A child lives on the shipped digits: experiences, corrections, snapshots and nights, some of them disturbed. It says on a
-pipe what it is about to do and what is acknowledged. kill -9 comes at a random moment after a random one of those lines,
-waking up included, and a new child goes on. In the end a life that was never killed does what was acknowledged: whenever
-a child had woken up, its state and its answers must have been the same, bit for bit. Exit code 1 if anything was lost.
-Children are forked before jax starts, so that five hundred of them need not import it five hundred times.
+A child lives on the shipped digits: experiences, corrections, snapshots and nights, some of them disturbed. It says on
+a pipe what it is about to do and what is acknowledged. kill -9 comes at a random moment after a random one of those
+lines, or while it wakes up, and a new child goes on. In the end a life that was never killed does what was acknowledged:
+whenever a child had woken up, its state and its answers must have been the same, bit for bit. Exit code 1 if anything
+was lost. Children are forked before jax starts, so that five hundred of them need not import it five hundred times.
 """
 
 import argparse
 import hashlib
+import logging
 import os
 import random
 import select
@@ -82,7 +83,7 @@ def corrected(mind, state, what):
 
 
 def act(split, seq):
-    """What is done as act number `seq`, whoever does it: (kind, payload), for a night when it is disturbed (0: never)."""
+    """What act number `seq` is, whoever does it: (kind, payload), for a night when it is disturbed (0: never)."""
     draw = random.Random(seq)
     if seq % NIGHT_EVERY == 0:
         return "rest", draw.choice((0, 0, 2, 4, 8))
@@ -194,8 +195,8 @@ class Witness:
         self.nights, self.open_night = set(), None
         self.moments, self.woken, self.faults = Counter(), [], []
 
-    def hear(self, lines):
-        """Take in what a child said until it died."""
+    def hear(self, lines, died=True):
+        """Take in what a child said, and when it died."""
         for line in lines:
             what, *more = line.split()
             if what == "error":
@@ -210,7 +211,8 @@ class Witness:
                 if what == "night":
                     self.nights.add(self.acknowledged)
                     self.open_night = None
-        self.moments[self.moment(lines)] += 1
+        if died:
+            self.moments[self.moment(lines)] += 1
 
     @staticmethod
     def moment(lines):
@@ -218,9 +220,9 @@ class Witness:
         if not lines or not any(line.startswith("open") for line in lines):
             return "waking up"
         what, *more = lines[-1].split()
-        return {"do": f"act: {more[-1] if more else ''}", "open": "between acts", "ack": "between acts"}.get(
-            what, {"night": "between acts", "write": "writing a snapshot"}.get(what, f"rest: {what}")
-        )
+        if what in ("open", "ack", "night"):
+            return "between acts"
+        return {"do": f"act: {' '.join(more[1:])}", "write": "writing a snapshot"}.get(what, f"rest: {what}")
 
     def wakes(self, woken):
         """Was everything acknowledged there, and was the night that was killed lived wholly or not at all?"""
@@ -261,6 +263,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--compiled", type=Path, help="folder of compiled programs to use and to keep")
     asked = parser.parse_args()
+    logging.disable()  # each restart tells that a night was lost, if one was: expected here
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = sound(compose("config", list(SETTINGS)))
@@ -275,10 +278,9 @@ def main():
             if kill % 25 == 0:
                 print(f"{kill} kills, {time.monotonic() - began:.0f} s, {witness.acknowledged} acts", file=sys.stderr)
         child, reader = forked(partial(live, plan, split, probe, folder))  # the last one wakes up too
-        witness.hear(lines_of(reader, lambda line: line.startswith(("open", "error"))))
+        witness.hear(lines_of(reader, lambda line: line.startswith(("open", "error"))), died=False)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        witness.moments.subtract(["between acts"])
         _, reader = forked(partial(oracle, plan, split, probe, witness))
         lines = lines_of(reader)
     report(witness, lines)
@@ -295,7 +297,7 @@ def report(witness, lines):
             )
     print(f"{'killed while':>24}  {'times':>6}")
     for moment, times in sorted(witness.moments.items(), key=lambda item: -item[1]):
-        print(f"{moment:>24}  {times:6d}" if times else "", end="\n" if times else "")
+        print(f"{moment:>24}  {times:6d}")
     print(f"{'all':>24}  {sum(witness.moments.values()):6d}")
     print(
         f"{witness.acknowledged} acts acknowledged, {len(witness.nights)} nights; woken up {len(witness.woken)} times"
