@@ -11,6 +11,7 @@ from dellm_jax.persistence import tensors
 from dellm_jax.persistence.faults import fault, named
 
 MOST_BYTES = 64 << 20
+MOST_META_CHARACTERS = 1 << 20
 FIX = "write down numbers, text, lists and dictionaries with text as names"
 
 
@@ -31,6 +32,9 @@ def pack(where: Any, payload: Payload) -> bytes:
         meta = json.dumps(payload.meta, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise fault(f"{where}: meta", "JSON", named(error), FIX, JournalError) from error
+    if len(meta) > MOST_META_CHARACTERS:
+        expected = f"at most {MOST_META_CHARACTERS} characters"
+        raise fault(f"{where}: meta", expected, len(meta), "write it down in parts", JournalError)
     data = tensors.pack(where, arrays, {"meta": meta}, JournalError)
     if len(data) > MOST_BYTES:
         raise fault(where, f"at most {MOST_BYTES} bytes", len(data), "write it down in parts", JournalError)

@@ -4,9 +4,9 @@ python scripts/bench/crash.py --kills 500     # a quarter of an hour on one core
 
 A child lives on the shipped digits: experiences, corrections, snapshots and nights, some of them disturbed. It says on
 a pipe what it is about to do and what is acknowledged. kill -9 comes at a random moment after a random one of those
-lines, or while it wakes up, and a new child goes on. In the end a life that was never killed does what was acknowledged:
-whenever a child had woken up, its state and its answers must have been the same, bit for bit. Exit code 1 if anything
-was lost. Children are forked before jax starts, so that five hundred of them need not import it five hundred times.
+lines, or while it wakes up, and a new child goes on. In the end a life that was never killed does what was
+acknowledged: whenever a child had woken up, its state and its answers must have been the same, bit for bit. Exit code 1
+if anything was lost. Children are forked before jax starts, so that they need not import it five hundred times.
 """
 
 import argparse
