@@ -93,8 +93,6 @@ class Home:
         self._journal = Journal(self.folder / "journal.sqlite", after=held)
         stack.callback(self._journal.close)
         self.told += skipped + self._journal.told
-        if self._journal.fresh and held:
-            self.told.append(f"{self._journal.path}: was not there; what came after record {held} is lost, if any did")
         tail = list(self._journal.tail(after=held))
         nights = sum(record.kind == "rest" for record in tail)
         if nights:

@@ -1,15 +1,18 @@
 """The journal of a life: every act is on disk before it is acknowledged, in order, and only in order.
 
 SQLite in WAL mode with synchronous=FULL outlasts kill -9 and power cuts. What it does not notice is looked for here: a
-record whose bytes changed, a gap, a log damaged before its end.
+record whose bytes changed, a gap, a log damaged before its end, or cut short (the last number is also kept beside it).
 """
 
 import hashlib
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+from zlib import crc32
 
 from dellm_jax.errors import JournalError
 from dellm_jax.persistence import payload as payloads
@@ -24,8 +27,9 @@ TABLE = (
 )
 ROWS = "SELECT seq, CAST(kind AS BLOB), CAST(payload AS BLOB), CAST(sha256 AS BLOB) FROM records"
 ROOM = "make room, or check permissions there; nothing was changed"
-LAST = "what was acknowledged is lost: go back to a copy of this folder, or move the journal away to go on without it"
+LAST = "what was acknowledged is lost: go back to a copy of this folder, or go on without it: move journal.sqlite* away"
 MOST_RECORDS = 1_000_000
+MARK = "-last"
 CAUTION = (
     "locking_mode=EXCLUSIVE",  # keeps others out where there is no flock, and needs no shared memory
     "trusted_schema=OFF",
@@ -47,8 +51,8 @@ class Journal:
     """The journal in the file `path`, made if it is not there; to be closed.
 
     `last`: the highest sequence number given, at least `after` (what a snapshot says it holds); `dropped`: how many
-    damaged records at the end were given up; `told`: a line for each thing that the owner should know; `fresh`: whether
-    there was no journal. Raises JournalError if it cannot be believed or the disk refuses.
+    damaged records at the end were given up; `told`: a line for each thing that the owner should know. Raises
+    JournalError if it cannot be believed or the disk refuses.
     """
 
     def __init__(self, path: str | Path, after: int = 0) -> None:
@@ -58,10 +62,13 @@ class Journal:
         _refuse_strange_files(self.path)
         logged = wal.read(self.path.with_name(f"{self.path.name}-wal"))
         self._connection: sqlite3.Connection | None = None
+        self._mark: int | None = None
         try:
             self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=0)
-            self.fresh = self._begin(logged)
+            self._begin(logged)
             self.last = self._verify(after)
+            self._mark = _open_mark(self.path)
+            self._refuse_cut(after)
         except (sqlite3.Error, OSError) as error:
             self.close()
             raise fault(self.path, "the journal of a life", named(error), LAST, JournalError) from error
@@ -82,6 +89,7 @@ class Journal:
         row = (seq, kind, data, _fingerprint(seq, kind.encode(), data))
         self._do(f"to write {len(data)} bytes", "INSERT INTO records VALUES (?, ?, ?, ?)", row)
         self.last = seq
+        self._write_mark()
         return seq
 
     def tail(self, after: int = 0) -> Iterator[Record]:
@@ -102,6 +110,9 @@ class Journal:
         if self._connection:
             self._connection.close()
             self._connection = None
+        if self._mark is not None:
+            os.close(self._mark)
+            self._mark = None
 
     def _do(self, what: str, command: str, values: tuple = ()) -> list[tuple]:
         if not self._connection:
@@ -111,8 +122,8 @@ class Journal:
         except (sqlite3.Error, OverflowError) as error:
             raise fault(self.path, what, named(error), ROOM, JournalError) from error
 
-    def _begin(self, logged: wal.Log) -> bool:
-        """Whether the file was empty; what others may have hidden in it is refused before anything is done with it."""
+    def _begin(self, logged: wal.Log) -> None:
+        """What others may have hidden in the file is refused before anything is done with it."""
         connection = self._connection
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 2 * payloads.MOST_BYTES)
         for pragma in CAUTION:
@@ -126,7 +137,6 @@ class Journal:
         self._refuse_damaged_log(logged)
         if not schema:
             connection.execute(TABLE)
-        return not schema
 
     def _refuse_damaged_log(self, logged: wal.Log) -> None:
         """Compare the transactions that are in the log with those that SQLite believed."""
@@ -167,18 +177,46 @@ class Journal:
             self.told.append(f"{self.path}: {last - end} damaged records at its end were dropped, from {end + 1}")
         return max(end, after)
 
+    def _refuse_cut(self, after: int) -> None:
+        """A file that ends sooner than it did looks whole to SQLite: compare with the number that is kept beside it.
+
+        That number is not synced, so a power cut may leave an older one, which does no harm.
+        """
+        number, _, check = os.pread(self._mark, 64, 0).partition(b" ")
+        known = number.isdigit() and len(number) == 20 and check == b"%08x" % crc32(number)
+        missing = int(number) - self.last if known else 0
+        if missing > max(1, self.dropped):
+            raise fault(f"{self.path}: record {int(number)}", "to find it", f"{self.last}", LAST, JournalError)
+        if missing > 0 and not self.dropped:
+            self.dropped = 1
+            self.told.append(f"{self.path}: its last record is not there any more")
+        if after and not known:
+            self.told.append(
+                f"{self.path}: nothing says how far it went; what came after {self.last} is lost, if any did"
+            )
+        self._write_mark()
+
+    def _write_mark(self) -> None:
+        number = b"%020d" % self.last
+        with suppress(OSError):  # the records themselves are on disk
+            os.pwrite(self._mark, number + b" %08x" % crc32(number), 0)
+
     def _first(self) -> int:
         (first,) = self._do("to read", "SELECT min(seq) FROM records")[0]
         return self.last + 1 if first is None else first
 
 
 def _refuse_strange_files(path: Path) -> None:
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", f"{path.name}-journal"):
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", f"{path.name}-journal", f"{path.name}{MARK}"):
         file = path.with_name(name)
         if file.is_symlink() or (file.exists() and not file.is_file()):
             raise fault(file, "a file of this folder", "a link or no file", "move it away", JournalError)
         if file.exists() and file.stat().st_size > MOST_BYTES:
             raise fault(file, f"at most {MOST_BYTES} bytes", file.stat().st_size, "it is no journal", JournalError)
+
+
+def _open_mark(path: Path) -> int:
+    return os.open(path.with_name(f"{path.name}{MARK}"), os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
 
 
 def _fingerprint(seq: int, kind: bytes, data: bytes) -> bytes:

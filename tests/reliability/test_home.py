@@ -63,6 +63,9 @@ def drift(mind: Mind, state: Dellm, key: jax.Array) -> Iterator[tuple[Dellm, dic
         yield state, {"pieces": float(piece + 1)}
 
 
+FILES = ["journal.sqlite", "journal.sqlite-last", "life-000000000.safetensors", "lock"]
+
+
 def key_number(key: jax.Array) -> float:
     return float(jax.random.key_data(key)[0] % 7)
 
@@ -96,7 +99,7 @@ def test_a_life_is_there_again_bit_for_bit(tmp_path: Path) -> None:
         for many in (1, 2, 3, 4, 5):
             home.experience(seen(1, many))
         assert moment._cache_size() == compiled
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["journal.sqlite", "life-000000000.safetensors", "lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES
 
 
 def test_filling_up_a_moment_is_learned_from_by_nobody(tmp_path: Path) -> None:
@@ -211,7 +214,7 @@ def test_killed_at_any_instruction_it_has_what_it_acknowledged(tmp_path: Path, m
             assert seq <= woken.seq <= seq + 1, label
             candidates = [states.get((woken.seq, nights)), states.get((woken.seq, nights + 1))]
             assert any(state is not None and same(woken.state, state) for state in candidates), label
-            litter = {path.name for path in folder.iterdir()} - {"lock", "journal.sqlite", "journal.sqlite-wal"}
+            litter = {path.name for path in folder.iterdir()} - {*FILES, "journal.sqlite-wal"}
             assert all(name.startswith("life-") for name in litter), label
 
 
@@ -328,7 +331,11 @@ def test_what_is_not_there_any_more_is_told(tmp_path: Path) -> None:
         home.experience(seen(1))
     (tmp_path / "journal.sqlite").unlink()
     with opened(tmp_path) as home:
-        assert home.seq == 1 and "was not there" in home.told[0]
+        assert home.seq == 1 and "last record is not there" in home.told[0]
+    for file in tmp_path.glob("journal.sqlite*"):
+        file.unlink()
+    with opened(tmp_path) as home:
+        assert home.seq == 1 and "nothing says how far it went" in home.told[0]
         assert home.experience(seen(2)).seq == 2
     with pytest.raises(JournalError, match=r"open the life with acts"), opened(tmp_path) as home:
         home.apply("correct", experience_payload(seen(1), answer=1))

@@ -53,7 +53,7 @@ def test_what_was_acknowledged_outlasts_the_process(tmp_path: Path) -> None:
         book.append("experience", payload(seq))
         assert seqs(as_killed(book.path, tmp_path / str(seq))) == list(range(1, seq + 1))
     book.close()
-    assert seqs(book.path) == [1, 2, 3] and [path.name for path in book.path.parent.iterdir()] == ["j"]
+    assert seqs(book.path) == [1, 2, 3] and sorted(path.name for path in book.path.parent.iterdir()) == ["j", "j-last"]
 
 
 def test_every_commit_is_synced(tmp_path: Path) -> None:
@@ -86,6 +86,7 @@ def test_a_log_torn_at_any_byte_loses_its_end_and_says_so(tmp_path: Path) -> Non
     held = []
     for length in [*range(0, len(data), 1201), len(data)]:
         path.write_bytes(before)
+        path.with_name("j-last").unlink(missing_ok=True)
         log.write_bytes(data[:length])
         torn = Journal(path)
         held.append(torn.last)
@@ -132,6 +133,27 @@ def spoil(path: Path, *commands: str) -> None:
         for command in commands:
             connection.execute(command)
     connection.close()
+
+
+def test_a_log_that_was_cut_where_a_record_ends_is_noticed(tmp_path: Path) -> None:
+    """To SQLite it looks whole."""
+    (tmp_path / "own").mkdir()
+    book = Journal(tmp_path / "own" / "j")
+    lengths = []
+    for seq in range(1, MANY + 1):
+        book.append("experience", payload(seq))
+        lengths.append((tmp_path / "own" / "j-wal").stat().st_size)
+    for number, length in enumerate([0, 20, *lengths]):
+        path = as_killed(book.path, tmp_path / str(number))
+        os.truncate(path.with_name("j-wal"), length)
+        if number < MANY:
+            with pytest.raises(JournalError, match=f"record {MANY}"):
+                Journal(path)
+            path.with_name("j-last").unlink()  # as it says
+        cut = Journal(path)
+        assert cut.last == max(number - 1, 0) and cut.dropped == (number == MANY)
+        cut.close()
+    book.close()
 
 
 ZERO = "UPDATE records SET payload = zeroblob(99) WHERE seq = {}"
