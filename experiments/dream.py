@@ -2,8 +2,10 @@
 
 python -m experiments.dream run=outputs/2026-01-31/12-00-00
 
-Writes dreams.png into the run folder, a row a concept: dreams of it in every sense that is dreamt of, and last a blend
-with the next concept; and a WAV of a heard dream of each concept. Needs a life with imagery (imagery=[image]).
+Writes dreams.png into the run folder, a row a concept. Of every sense that is dreamt of: dreams of the concept; a blend
+with the next concept; what an episode that was perceived through another sense alone brings to mind in this one; and
+what comes down the feedback weights from the top. And a WAV of a heard dream of each concept. Needs a life with imagery
+(imagery=[image]).
 """
 
 from functools import partial
@@ -17,12 +19,15 @@ from rich.console import Console
 
 from dellm_jax.architecture import CONCEPTS
 from dellm_jax.errors import SnapshotError
+from dellm_jax.experience import Percepts, decode
+from dellm_jax.memory import episodic
 from dellm_jax.mind import create
 from dellm_jax.persistence import load_newest
-from dellm_jax.rest.scenario import prepared, scenario
+from dellm_jax.rest import topdown
+from dellm_jax.rest.scenario import associated, prepared, scenario
 from dellm_jax.senses import Audio
 from dellm_jax.senses.hearing import SPAN_DB
-from dellm_jax.types import Dellm
+from dellm_jax.types import Dellm, Mind
 from experiments import build
 from experiments.command import configuration, guarded, run_argument
 
@@ -30,36 +35,78 @@ EACH = 6
 RANK = 30
 
 
-def dreams(state: Dellm, concepts: np.ndarray, key: jax.Array) -> dict[str, np.ndarray]:
-    """Percepts {sense: [concepts, EACH + 1, n]}: EACH dreams of a concept and one that is half the next concept."""
-    concept = np.repeat(concepts, EACH + 1)
-    other = np.repeat(np.roll(concepts, -1), EACH + 1)
-    share = np.tile(np.r_[np.ones(EACH), 0.5], concepts.size)
+def dreams(mind: Mind, state: Dellm, concepts: np.ndarray, key: jax.Array) -> dict[str, dict[str, np.ndarray]]:
+    """Percepts {sense: {what: [concepts, several, n]}} of every sense that is dreamt of; what cannot be is left out."""
+    for_dreams, for_blends, for_others, for_top = jax.random.split(key, 4)
     likely = prepared(state, RANK)
-    percepts = scenario(state, likely, jnp.asarray(concept), jnp.asarray(other), jnp.asarray(share), key)
-    return {sense: np.asarray(percepts.values[sense]).reshape(concepts.size, EACH + 1, -1) for sense in likely}
+
+    def dreamt(share: float, many: int, key: jax.Array) -> dict[str, jax.Array]:
+        one, other = np.repeat(concepts, many), np.repeat(np.roll(concepts, -1), many)
+        return scenario(state, likely, jnp.asarray(one), jnp.asarray(other), jnp.full(one.size, share), key).values
+
+    kinds = {"dreams": dreamt(1.0, EACH, for_dreams), "half the next": dreamt(0.5, 1, for_blends)}
+    for sense in state.architecture.senses:
+        lived = _lived_through(state, sense.name, concepts)
+        if len(state.architecture.senses) > 1 and lived is not None:
+            kinds[f"from {sense.name}"] = {
+                other: associated(mind, state, likely, lived, other, for_others).percepts
+                for other in likely
+                if other != sense.name
+            }
+    if state.architecture.feedback and episodic.capacity(state.memory.episodic):
+        of = topdown.evoked(mind, state, for_top)
+        kinds["top-down"] = topdown.imagined(mind, state, {reader: mean[concepts] for reader, mean in of.mean.items()})
+    return {
+        sense: {
+            what: np.asarray(percepts[sense]).reshape(concepts.size, -1, percepts[sense].shape[1])
+            for what, percepts in kinds.items()
+            if sense in percepts
+        }
+        for sense in likely
+    }
 
 
-def gallery(state: Dellm, names: list[str], concepts: np.ndarray, dreamt: dict[str, np.ndarray], path: Path) -> None:
+def _lived_through(state: Dellm, sense: str, concepts: np.ndarray) -> Percepts | None:
+    """An episode of every concept, through one sense alone; None if there is not one of each."""
+    memory = state.memory.episodic
+    if not episodic.capacity(memory) or (np.asarray(memory.kept)[concepts] < 1).any():
+        return None
+    first = np.asarray(memory.start)[concepts]
+    codes = {name: known[first] for name, known in memory.codes.items()}
+    bits = memory.present[first] if memory.present.size else jnp.ones(first.shape, jnp.uint8)
+    percepts = decode(state.architecture, codes, bits)
+    there = percepts.presence.get(sense)
+    if there is not None and not bool((there > 0).all()):
+        return None
+    return Percepts({sense: percepts.values[sense]}, {})
+
+
+def gallery(
+    state: Dellm, names: list[str], concepts: np.ndarray, dreamt: dict[str, dict[str, np.ndarray]], path: Path
+) -> None:
     """Every sense's dreams side by side, a row a concept; what has no picture is drawn as a strip."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    columns = len(dreamt) * (EACH + 1)
-    fig, axes = plt.subplots(
-        len(concepts), columns, figsize=(columns, len(concepts)), squeeze=False, constrained_layout=True
-    )
     senses = {sense.name: sense for sense in state.architecture.senses}
+    columns = [
+        (f"{sense}\n{what}" if not nth else "", senses[sense], percepts[:, nth])
+        for sense, kinds in dreamt.items()
+        for what, percepts in kinds.items()
+        for nth in range(percepts.shape[1])
+    ]
+    size = (len(columns), len(concepts) + 1)
+    fig, axes = plt.subplots(len(concepts), len(columns), figsize=size, squeeze=False, constrained_layout=True)
+    for column, (title, sense, percepts) in enumerate(columns):
+        axes[0, column].set_title(title, fontsize=8, loc="left")
+        for row in range(len(concepts)):
+            axes[row, column].imshow(_picture(sense, percepts[row]), cmap="gray", aspect="auto")
+            axes[row, column].set(xticks=[], yticks=[])
     for row, concept in enumerate(concepts):
-        for place, (sense, percepts) in enumerate(dreamt.items()):
-            for column in range(EACH + 1):
-                axis = axes[row, place * (EACH + 1) + column]
-                axis.imshow(_picture(senses[sense], percepts[row, column]), cmap="gray", aspect="auto")
-                axis.set(xticks=[], yticks=[])
         axes[row, 0].set_ylabel(names[concept], rotation=0, ha="right", va="center")
-    fig.suptitle(f"{int(state.clock.nights)} nights old: {EACH} dreams of each concept, and one that is half the next")
+    fig.suptitle(f"{int(state.clock.nights)} nights old")
     fig.savefig(path, dpi=80)
     plt.close(fig)
 
@@ -84,7 +131,8 @@ def sound(sense: Audio, percept: np.ndarray) -> np.ndarray:
 def show(folder: Path, console: Console, seed: int = 0) -> list[Path]:
     """Dreams of the newest snapshot that verifies, as a picture and as sounds; returns the files."""
     config = configuration(folder)
-    newborn = partial(create, build.mind(config), key=jax.random.key(config.seed))
+    mind = build.mind(config)
+    newborn = partial(create, mind, key=jax.random.key(config.seed))
     life, _, skipped = load_newest(folder / "lives" / "dellm" / "snapshots", newborn)
     for reason in skipped:
         console.print(reason, markup=False, highlight=False, soft_wrap=True)
@@ -94,12 +142,12 @@ def show(folder: Path, console: Console, seed: int = 0) -> list[Path]:
         )
     concepts = np.flatnonzero(np.asarray(life.homeostasis[CONCEPTS]["active"]) > 0)
     names = list(build.curriculum(config).corpus.concepts)
-    dreamt = dreams(life, concepts, jax.random.key(seed))
+    dreamt = dreams(mind, life, concepts, jax.random.key(seed))
     files = [folder / "dreams.png"]
     gallery(life, names, concepts, dreamt, files[0])
     for sense in life.architecture.senses:
         if isinstance(sense, Audio) and sense.name in dreamt:
-            for concept, percepts in zip(concepts, dreamt[sense.name], strict=True):
+            for concept, percepts in zip(concepts, dreamt[sense.name]["dreams"], strict=True):
                 files.append(folder / f"dream-{names[concept]}.wav")
                 soundfile.write(files[-1], sound(sense, percepts[0]), sense.rate)
     for file in files:

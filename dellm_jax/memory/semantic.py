@@ -132,6 +132,18 @@ def _covariance_product(memory: Semantic, columns: Array) -> Array:
 
 def follow(memory: Semantic, steps: int) -> Semantic:
     """`steps` of Jacobi-preconditioned conjugate gradients on (Sigma + ridge I) W = mu - m, from where it stands."""
+    return memory.replace(readout=_descend(memory, memory.readout.T, centred_means(memory).T, steps).T)
+
+
+def follow_one(memory: Semantic, concept: Array, steps: int) -> Semantic:
+    """The same for what is read of one `concept` (scalar), a C-th of the arithmetic; the others stay as they are."""
+    goal = centred_means(memory)[concept][:, None]
+    own = _descend(memory, memory.readout[concept][:, None], goal, steps)[:, 0]
+    return memory.replace(readout=memory.readout.at[concept].set(own))
+
+
+def _descend(memory: Semantic, x: Array, goal: Array, steps: int) -> Array:
+    """From columns x [n, k] toward (Sigma + ridge I)^-1 goal [n, k]."""
     scale = 1 / (_scatter_diagonal(memory) + ridge(memory))[:, None]
 
     def step(_: int, walk: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -145,11 +157,10 @@ def follow(memory: Semantic, steps: int) -> Semantic:
         fresh = (residual * eased).sum(0)
         return x + length * direction, residual, eased + fresh / jnp.maximum(energy, 1e-30) * direction, fresh
 
-    x = memory.readout.T
-    residual = centred_means(memory).T - _covariance_product(memory, x)
+    residual = goal - _covariance_product(memory, x)
     eased = scale * residual
     x, *_ = jax.lax.fori_loop(0, steps, step, (x, residual, eased, (residual * eased).sum(0)))
-    return memory.replace(readout=x.T)
+    return x
 
 
 def solve(memory: Semantic) -> Semantic:

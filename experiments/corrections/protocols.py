@@ -82,7 +82,7 @@ def fixes(config: DictConfig, method: str, seed: int, knowledge: int, many: int,
     answers, kept = ask_elsewhere(pupil, state, [exam, again])
     yield ", fast memory wiped", scores(answers, kept, errors.size)
     if mistaken.any():
-        state, won = pupil.state if method != "dellm" else state, []
+        state, won = pupil.state if not method.startswith("dellm") else state, []
         for row in errors[mistaken][:50]:
             one = moment(train, np.array([row]), 1)
             state = teach(pupil, state, one)
@@ -225,6 +225,11 @@ def _step(pupil: Pupil, state: Dellm, one: Any) -> Dellm:
     return awake(pupil.plan.mind, trees.copy(state), jax.tree.map(lambda leaf: leaf[None], one))[0]
 
 
+def _obey_and_live(pupil: Pupil, state: Dellm, one: Any) -> Dellm:
+    """A rule, and then a waking moment."""
+    return _step(pupil, _obey(pupil, state, one), one)
+
+
 def _observe(pupil: Pupil, state: Dellm, one: Any) -> Dellm:
     """Semantic memory alone: streaming discriminant analysis, solved anew each time."""
     observed, _ = corrections.correct(pupil.plan.mind, state, one)
@@ -232,7 +237,12 @@ def _observe(pupil: Pupil, state: Dellm, one: Any) -> Dellm:
     return observed.replace(memory=observed.memory.replace(semantic=solved, procedural=state.memory.procedural))
 
 
-TEACHERS: dict[str, Callable[[Pupil, Dellm, Any], Dellm]] = {"dellm": _obey, "awake_step": _step, "lda": _observe}
+TEACHERS: dict[str, Callable[[Pupil, Dellm, Any], Dellm]] = {
+    "dellm": _obey,
+    "dellm_living": _obey_and_live,
+    "awake_step": _step,
+    "lda": _observe,
+}
 PROTOCOLS: dict[str, Callable[..., Scores]] = {
     "fixes": fixes,
     "remaps": remaps,

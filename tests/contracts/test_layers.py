@@ -11,7 +11,7 @@ FOLDER = Path(dellm_jax.__file__).parent
 LEVELS = (
     ("architecture", "axes", "compilation", "errors", "metrics", "trees", "types"),
     ("assemblies", "learning", "memory", "persistence", "senses", "streams", "surgery"),
-    ("acts", "experience", "mind", "rehearsal", "rest", "wiring"),
+    ("acts", "corrections", "experience", "mind", "obey", "rehearsal", "rest", "wiring"),
     ("conversation", "home", "imagine", "life", "meta"),
 )
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
