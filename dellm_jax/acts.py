@@ -16,7 +16,7 @@ from dellm_jax.types import Dellm, Experience, Mind, Report
 
 Act = Callable[[Mind, Dellm, Payload], tuple[Dellm, Report]]
 moment = jax.jit(laws.awake_step, static_argnums=0)  # donates nothing: what it was is there still if this goes wrong
-_finite = jax.jit(finite)
+all_finite = jax.jit(finite)
 SENSE = "senses/"
 
 
@@ -87,7 +87,7 @@ def do(acts: Mapping[str, Act], mind: Mind, state: Dellm, kind: str, payload: Pa
     if kind not in acts:
         raise fault(f"act {kind!r}", f"one of {sorted(acts)}", "another", "open the life with acts={...}", JournalError)
     after, report = acts[kind](mind, state, payload)
-    if after is not state and not bool(_finite(after)):
+    if after is not state and not bool(all_finite(after)):
         fix = "nothing was learned from it; give it other values"
         raise fault(f"act {kind!r}", "a life of finite numbers", "NaN or infinity", fix, JournalError)
     return after, report

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from dellm_jax import mind as laws
-from dellm_jax.acts import ACTS, Act, do, experience_payload, moment, moments, replay
+from dellm_jax.acts import ACTS, Act, all_finite, do, experience_payload, moment, moments, replay
 from dellm_jax.errors import JournalError, SnapshotError
 from dellm_jax.experience import validate
 from dellm_jax.persistence import Journal, Payload, generations, load_newest, payload, read_note, save_generation
@@ -96,7 +96,7 @@ class Home:
         tail = list(self._journal.tail(after=held))
         nights = sum(record.kind == "rest" for record in tail)
         if nights:
-            self.told.append(f"{path}: {nights} nights that began after it did not end, or their snapshot is damaged")
+            self.told.append(f"{path}: {nights} night(s) begun after it did not end, or their snapshot is damaged")
         self.state, self.seq = replay(self._acts, self.mind, state, tail), self._journal.last
         for line in self.told:
             LOG.warning(line)
@@ -192,7 +192,7 @@ class Home:
     def _compile(self, state: Dellm) -> None:
         """Answer and live once in every form that was met, so that nobody who comes in the morning has to wait."""
         for example in list(self._examples.values()):
-            jax.block_until_ready(moment(self.mind, state, example))
+            jax.block_until_ready(all_finite(moment(self.mind, state, example)[0]))
             jax.block_until_ready(laws.respond(self.mind, state, example))
 
 

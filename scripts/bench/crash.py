@@ -1,6 +1,7 @@
 """Kill a life at random moments, again and again, and look whether it lost anything that it had acknowledged.
 
-python scripts/bench/crash.py --kills 500     # a quarter of an hour on one core; 12 take half a minute
+python scripts/bench/crash.py --kills 500     # half an hour; 12 kills take a minute
+python scripts/bench/crash.py --kills 12 semantic=false '~rest.grow'     # any setting of the configuration
 
 A child lives on the shipped digits: experiences, corrections, snapshots and nights, some of them disturbed. It says on
 a pipe what it is about to do and what is acknowledged. kill -9 comes at a random moment after a random one of those
@@ -19,17 +20,17 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # programs of this size are compiled for longer than run
 
 import jax
 import numpy as np
 from hydra import compose, initialize_config_dir
+from witness import Witness, report
 
 from dellm_jax import compilation
 from dellm_jax import home as homes
@@ -49,34 +50,12 @@ SETTINGS = (
     *("cycle.rehearse=4", "cycle.night_steps=20"),
 )
 NIGHT_EVERY, SAVE_EVERY, CORRECT_EVERY = 16, 7, 3  # acts
-AIMS = (
-    "begin",
-    "do",
-    "ack",
-    "open",
-    "prune",
-    "grow",
-    "replay",
-    "rescale",
-    "reorganise",
-    "consolidate",
-    "write",
-    "night",
-)
-PATIENCE_S = 120.0
-
-
-class Woken(NamedTuple):
-    """What a child said when it had woken up: its last act, the last act in its snapshot, its fingerprint, litter."""
-
-    seq: int
-    held: int
-    fingerprint: str
-    litter: int
+AIMS = ("begin", "open", "do", "ack", "write", "night")  # and every stage of the night
+PATIENCE_S = 300.0
 
 
 def corrected(mind, state, what):
-    """ "No, it is ...": live what was seen under another name."""
+    """Live what was seen under another name: "no, it is ..."."""
     experience = experience_of(what)
     target = np.full_like(experience.target, what.meta["answer"])
     return live_through(mind, state, experience_payload(experience.replace(target=target), batch=what.meta["batch"]))
@@ -164,7 +143,11 @@ def forked(task):
 def lines_of(reader, until=lambda line: False):
     """Lines as they come, up to one that `until` likes, or to the end of the child."""
     rest, lines = b"", []
-    while select.select([reader], [], [], PATIENCE_S)[0] and (data := os.read(reader, 65536)):
+    while True:
+        if not select.select([reader], [], [], PATIENCE_S)[0]:
+            return [*lines, f"error: nothing said for {PATIENCE_S} s"]
+        if not (data := os.read(reader, 65536)):
+            break
         *whole, rest = (rest + data).split(b"\n")
         lines += [line.decode() for line in whole]
         if any(until(line) for line in lines):
@@ -172,9 +155,9 @@ def lines_of(reader, until=lambda line: False):
     return lines
 
 
-def killed(task, draw):
-    """Everything that a child said before it was killed at a random moment after a random kind of line."""
-    aim, patience = draw.choice(AIMS), 10 ** draw.uniform(-4, -1)
+def killed(task, aim, draw):
+    """Everything that a child said before it was killed at a random moment after the first line of kind `aim`."""
+    patience = 10 ** draw.uniform(-4, -1)
     if aim == "begin":
         patience = draw.uniform(0, 0.6)
     child, reader = forked(task)
@@ -185,56 +168,6 @@ def killed(task, draw):
     os.close(reader)
     os.waitpid(child, 0)
     return lines
-
-
-class Witness:
-    """What a life that loses nothing has to be, from what its children said."""
-
-    def __init__(self):
-        self.acknowledged = self.begun = 0
-        self.nights, self.open_night = set(), None
-        self.moments, self.woken, self.faults = Counter(), [], []
-
-    def hear(self, lines, died=True):
-        """Take in what a child said, and when it died."""
-        for line in lines:
-            what, *more = line.split()
-            if what == "error":
-                self.faults.append(line)
-            elif what == "open":
-                self.wakes(Woken(int(more[0]), int(more[1]), more[2], int(more[3])))
-            elif what == "do":
-                self.begun = int(more[0])
-                self.open_night = self.begun if more[1] == "rest" else None
-            elif what in ("ack", "night"):
-                self.acknowledged = int(more[0])
-                if what == "night":
-                    self.nights.add(self.acknowledged)
-                    self.open_night = None
-        if died:
-            self.moments[self.moment(lines)] += 1
-
-    @staticmethod
-    def moment(lines):
-        """In the middle of what it died."""
-        if not lines or not any(line.startswith("open") for line in lines):
-            return "waking up"
-        what, *more = lines[-1].split()
-        if what in ("open", "ack", "night"):
-            return "between acts"
-        return {"do": f"act: {' '.join(more[1:])}", "write": "writing a snapshot"}.get(what, f"rest: {what}")
-
-    def wakes(self, woken):
-        """Was everything acknowledged there, and was the night that was killed lived wholly or not at all?"""
-        if not self.acknowledged <= woken.seq <= max(self.begun, self.acknowledged):
-            self.faults.append(f"acknowledged {self.acknowledged}, begun {self.begun}, woke up with {woken.seq}")
-        if self.open_night and woken.held >= self.open_night:
-            self.nights.add(self.open_night)
-        self.open_night = None
-        self.acknowledged = self.begun = woken.seq
-        if woken.litter:
-            self.faults.append(f"{woken.litter} stale temporary files after act {woken.seq}")
-        self.woken.append((woken, len(self.nights)))
 
 
 def oracle(plan, split, probe, witness, say):
@@ -261,20 +194,24 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("settings", nargs="*", help="overrides, as for experiments.train")
     parser.add_argument("--compiled", type=Path, help="folder of compiled programs to use and to keep")
     asked = parser.parse_args()
     logging.disable()  # each restart tells that a night was lost, if one was: expected here
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = sound(compose("config", list(SETTINGS)))
+        config = sound(compose("config", [*SETTINGS, *asked.settings]))
     plan, began = build.plan(config, "crash"), time.monotonic()
     split = plan.curriculum.corpus.train
     probe = Experience({"image": split.banks["image"][:8]}, np.zeros(8, np.int32), np.ones(8, np.float32))
     with tempfile.TemporaryDirectory(prefix="crash-") as scratch:
-        folder, witness, draw = Path(scratch) / "life", Witness(), random.Random(asked.seed)
+        folder, witness, draw, aims = Path(scratch) / "life", Witness(), random.Random(asked.seed), []
+        stages = [name for name, _ in plan.schedule.night]
         compilation.persist(asked.compiled or Path(scratch) / "compiled")
         for kill in range(1, asked.kills + 1):
-            witness.hear(killed(partial(live, plan, split, probe, folder), draw))
+            if not aims:  # every aim as often as any other, in random order
+                aims = draw.sample([*AIMS, *stages], len(AIMS) + len(stages))
+            witness.hear(killed(partial(live, plan, split, probe, folder), aims.pop(), draw))
             if kill % 25 == 0:
                 print(f"{kill} kills, {time.monotonic() - began:.0f} s, {witness.acknowledged} acts", file=sys.stderr)
         child, reader = forked(partial(live, plan, split, probe, folder))  # the last one wakes up too
@@ -285,26 +222,6 @@ def main():
         lines = lines_of(reader)
     report(witness, lines)
     sys.exit(bool(witness.faults))
-
-
-def report(witness, lines):
-    """The table, and every fault."""
-    expected = {(int(seq), int(nights)): said for seq, nights, said in (line.split() for line in lines)}
-    for woken, nights in witness.woken:
-        if expected.get((woken.seq, nights)) != woken.fingerprint:
-            witness.faults.append(
-                f"after act {woken.seq} and {nights} nights it was not the life that was never killed"
-            )
-    print(f"{'killed while':>24}  {'times':>6}")
-    for moment, times in sorted(witness.moments.items(), key=lambda item: -item[1]):
-        print(f"{moment:>24}  {times:6d}")
-    print(f"{'all':>24}  {sum(witness.moments.values()):6d}")
-    print(
-        f"{witness.acknowledged} acts acknowledged, {len(witness.nights)} nights; woken up {len(witness.woken)} times"
-    )
-    print(f"{len(witness.faults)} faults (acts lost, lives that do not load or differ from the oracle, stale files)")
-    for line in witness.faults[:20]:
-        print(f"  {line}")
 
 
 if __name__ == "__main__":

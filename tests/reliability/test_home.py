@@ -19,7 +19,7 @@ from lives import bits, same
 
 from dellm_jax import home as homes
 from dellm_jax import surgery
-from dellm_jax.acts import experience_of, experience_payload, live_through, moment
+from dellm_jax.acts import all_finite, experience_of, experience_payload, live_through, moment
 from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
 from dellm_jax.errors import DellmError, ExperienceError, JournalError, SnapshotError
@@ -32,7 +32,7 @@ from dellm_jax.senses import Image
 from dellm_jax.types import Dellm, Experience, Mind
 
 SENSE = Image(4, 4, code_side=4, filters=2, kernel=3, stride=1, cells=2)
-BODY = Architecture((SENSE,), (Assembly("seen", ("image",), 4),), 4, 4, 400, semantic_chunk=8)
+BODY = Architecture((SENSE,), (Assembly("seen", ("image",), 4),), 4, 4, 400, semantic=False)
 MIND = Mind(Cortex, asymmetric_cross_entropy, optax.with_extra_args_support(optax.adam(1e-3)), rehearse=2)
 birth = partial(create, MIND, BODY, jax.random.key(0))
 
@@ -151,9 +151,11 @@ def test_a_night_is_in_the_life_and_what_came_meanwhile_is_too(tmp_path: Path) -
         expected, _ = night(MIND, STAGES, evening)
         expected, _ = live_through(MIND, expected, experience_payload(seen(1), batch=4))
         assert same(home.state, expected) and int(home.state.clock.nights) == 1
-        compiled = moment._cache_size()
+        compiled = moment._cache_size(), all_finite._cache_size()
         home.experience(seen(2))
-        assert moment._cache_size() == compiled, "the new body was compiled for before the morning"
+        assert (moment._cache_size(), all_finite._cache_size()) == compiled, (
+            "the new body was compiled for before the morning"
+        )
         state = home.state
     with opened(tmp_path) as home:
         assert same(home.state, state) and home.told == []

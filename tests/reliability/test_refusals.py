@@ -40,6 +40,7 @@ def header_only(text: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
+LEAF = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
 DAMAGE = {
     "empty": (lambda data: b"", "header"),
     "four bytes": (lambda data: data[:4], "header"),
@@ -55,6 +56,18 @@ DAMAGE = {
     "deep JSON": (lambda data: header_only(b"[" * 200_000), "JSON"),
     "a list": (lambda data: header_only(b"[1, 2]"), "JSON object"),
     "one name twice": (lambda data: header_only(b'{"a": 1, "a": 2}'), "used twice"),
+    "many names": (
+        lambda data: header_only(json.dumps(dict.fromkeys(map(str, range(10_001)), LEAF)).encode()),
+        "10000",
+    ),
+    "a giant header": (lambda data: (17 << 20).to_bytes(8, "little") + b" " * (17 << 20), "at most 16777216 bytes"),
+    "a field more": (
+        lambda data: header_only(json.dumps({"a": LEAF | {"run": "rm"}}).encode()),
+        "leaf 'a': expected the",
+    ),
+    "a field less": (lambda data: header_only(b'{"a": {"dtype": "F32"}}'), "leaf 'a': expected the fields"),
+    "a leaf that is none": (lambda data: header_only(b'{"a": 7}'), "leaf 'a': expected the fields"),
+    "a number that is none": (lambda data: header_only(b'{"a": NaN}'), "JSON"),
     "no manifest": (lambda data: safetensors.numpy.save({"a": np.zeros(3)}), "manifest"),
 }
 
@@ -136,6 +149,7 @@ MANIFESTS = {
     "kind of key": ({"keys": '{"key": "rot13"}'}, "'key'", Misfit),
     "kind of key a number": ({"keys": '{"key": 13}'}, "'key'", Misfit),
     "kind of key lost": ({"keys": "{}"}, "'key'", Misfit),
+    "field unknown": ({"run": "os.system"}, "manifest field 'run'", Misfit),
     "keys no object": ({"keys": "[]"}, "'keys'", SnapshotError),
     "leaves no object": ({"leaves": "7"}, "'leaves'", SnapshotError),
     "not finite": ({"arrays": {BIAS: np.full(8, np.nan, np.float32)}}, BIAS, SnapshotError),
