@@ -35,6 +35,7 @@ CAUTION = (
     "trusted_schema=OFF",
     "cell_size_check=ON",
     "mmap_size=0",
+    f"max_page_count={MOST_BYTES >> 12}",  # of 4,096 bytes
 )
 DURABLE = ("journal_mode=WAL", "synchronous=FULL")
 
@@ -85,6 +86,8 @@ class Journal:
         where = f"{self.path}: record {seq}"
         if not KIND.fullmatch(kind.encode()):
             raise fault(f"{where}: kind", KIND.pattern.decode(), repr(kind), "name it so", JournalError)
+        if seq >= self._first() + MOST_RECORDS:
+            raise fault(where, f"at most {MOST_RECORDS} records", "more", "save the life, then forget", JournalError)
         data = payloads.pack(where, payload)
         row = (seq, kind, data, _fingerprint(seq, kind.encode(), data))
         self._do(f"to write {len(data)} bytes", "INSERT INTO records VALUES (?, ?, ?, ?)", row)
@@ -182,7 +185,7 @@ class Journal:
 
         That number is not synced, so a power cut may leave an older one, which does no harm.
         """
-        number, _, check = os.pread(self._mark, 64, 0).partition(b" ")
+        number, _, check = os.read(self._mark, 64).partition(b" ")
         known = number.isdigit() and len(number) == 20 and check == b"%08x" % crc32(number)
         missing = int(number) - self.last if known else 0
         if missing > max(1, self.dropped):
@@ -199,7 +202,8 @@ class Journal:
     def _write_mark(self) -> None:
         number = b"%020d" % self.last
         with suppress(OSError):  # the records themselves are on disk
-            os.pwrite(self._mark, number + b" %08x" % crc32(number), 0)
+            os.lseek(self._mark, 0, os.SEEK_SET)
+            os.write(self._mark, number + b" %08x" % crc32(number))
 
     def _first(self) -> int:
         (first,) = self._do("to read", "SELECT min(seq) FROM records")[0]

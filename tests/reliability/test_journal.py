@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dellm_jax.errors import JournalError
-from dellm_jax.persistence import Journal, Payload
+from dellm_jax.persistence import Journal, Payload, journal
 
 MANY = 5
 
@@ -262,6 +262,17 @@ def test_forged_records_are_refused(tmp_path: Path) -> None:
     spoil(tmp_path / "far", f"UPDATE records SET seq = {2**63 - 1}")
     with pytest.raises(JournalError):
         Journal(tmp_path / "far")
+
+
+def test_more_is_not_written_than_would_be_read(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(journal, "MOST_RECORDS", MANY)
+    book = write(tmp_path / "j")
+    with pytest.raises(JournalError, match="save the life"):
+        book.append("experience", payload(MANY + 1))
+    book.forget(upto=2)
+    assert book.append("experience", payload(MANY + 1)) == MANY + 1
+    book.close()
+    assert seqs(tmp_path / "j", after=2) == [3, 4, 5, 6]
 
 
 def test_two_journals_on_one_file_are_refused(tmp_path: Path) -> None:
