@@ -5,7 +5,7 @@ What it is after a restart is the newest snapshot that verifies, and every act o
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,16 @@ from dellm_jax import mind as laws
 from dellm_jax.acts import ACTS, Act, all_finite, do, experience_payload, moment, moments, replay
 from dellm_jax.errors import JournalError, SnapshotError
 from dellm_jax.experience import validate
-from dellm_jax.persistence import Journal, Payload, generations, load_newest, payload, read_note, save_generation
+from dellm_jax.persistence import (
+    Journal,
+    Payload,
+    Record,
+    generations,
+    load_newest,
+    payload,
+    read_note,
+    save_generation,
+)
 from dellm_jax.persistence.faults import fault
 from dellm_jax.persistence.files import sweep
 from dellm_jax.persistence.lock import seize
@@ -93,11 +102,17 @@ class Home:
         self._journal = Journal(self.folder / "journal.sqlite", after=held)
         stack.callback(self._journal.close)
         self.told += skipped + self._journal.told
-        tail = list(self._journal.tail(after=held))
-        nights = sum(record.kind == "rest" for record in tail)
+        nights = []
+
+        def tail() -> Iterator[Record]:
+            for record in self._journal.tail(after=held):
+                nights.extend([record.seq] * (record.kind == "rest"))
+                yield record
+
+        self.state, self.seq = replay(self._acts, self.mind, state, tail()), self._journal.last
         if nights:
-            self.told.append(f"{path}: {nights} night(s) begun after it did not end, or their snapshot is damaged")
-        self.state, self.seq = replay(self._acts, self.mind, state, tail), self._journal.last
+            lost = f"{len(nights)} night(s) begun after it did not end, or their snapshot is damaged"
+            self.told.append(f"{path}: {lost}")
         for line in self.told:
             LOG.warning(line)
 
@@ -151,7 +166,8 @@ class Home:
         `disturbed` ends it early, as in `rest.rest`. Raises SnapshotError or JournalError; then there was no night.
         """
         with self._night:
-            began, tired = self.apply("rest", Payload({}, {})).seq, self.state
+            with self._guard:  # nobody lives between the mark in the journal and the life that falls asleep
+                began, tired = self.apply("rest", Payload({}, {})).seq, self.state
             woken, report = night(self.mind, stages, tired, disturbed)
             self._compile(woken)
             with self._guard:
