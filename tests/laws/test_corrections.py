@@ -1,12 +1,14 @@
 """Do it this way: a correction acts on the next call, is undone, explained, and survives nights by becoming its own."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import optax
 import pytest
 from small_lives import assert_same
 
-from dellm_jax import corrections
+from dellm_jax import corrections, surgery
 from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
 from dellm_jax.corrections import AS_IT_THOUGHT, correct, said, undo, why
@@ -14,6 +16,7 @@ from dellm_jax.errors import ArchitectureError, CorrectionError, ExperienceError
 from dellm_jax.learning import asymmetric_cross_entropy
 from dellm_jax.memory import episodic, procedural
 from dellm_jax.mind import awake, create, respond
+from dellm_jax.persistence import load, save
 from dellm_jax.rest import consolidate, internalise, rest, retire
 from dellm_jax.senses import Text
 from dellm_jax.trees import copy
@@ -198,6 +201,24 @@ def test_when_there_is_no_room_the_oldest_goes(life):
         state = told(state, thing, answer=thing.upper(), general=False)
     answers = [ask(state, thing)[1] for thing in things]
     assert answers[1:] == [thing.upper() for thing in things[1:]] and answers[0] != "APPLE"
+
+
+def test_corrections_travel_in_the_snapshot(life, tmp_path):
+    """A file that another process could load: rules, names and answers are in it, bit for bit."""
+    state = told(told(life, "play a song", answer="play jazz"), "quite another thing", NEW, "hum")
+    loaded = load(save(tmp_path / "life.safetensors", MIND, state), partial(create, MIND, key=jax.random.key(9)))
+    assert_same(state, loaded)
+    assert ask(loaded, "some music") == (MUSIC, "play jazz") and ask(loaded, "quite another thing") == (NEW, "hum")
+
+
+def test_a_life_that_grows_goes_on_obeying(life):
+    """More units, more room for concepts: rules hold, and the new concepts have no name and no habit."""
+    state = told(life, "play a song", answer="play jazz")
+    grown = surgery.resize(MIND, state, "both.units", 48)
+    grown = surgery.take(MIND, grown, "concepts", [*range(8), *[-1] * 4])
+    assert ask(grown, "some music") == (MUSIC, "play jazz") and ask(grown, "more light") == (LIGHT, "light")
+    assert (np.asarray(grown.memory.procedural.named)[8:] == -1).all()
+    assert ask(told(grown, "quite another thing", 11, "hum"), "quite another thing") == (11, "hum")
 
 
 WRONG = {
