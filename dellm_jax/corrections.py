@@ -100,7 +100,7 @@ def _correct(
             percepts,
             experience.target,
             weight,
-            semantic.gather if room else semantic.observe,
+            partial(_learned, room),
         )
         concepts = homeostasis[CONCEPTS]
         active = concepts["active"].at[concept].set(1.0)
@@ -141,7 +141,7 @@ def _told(
 def _learned(room: bool, memory: semantic.Semantic, features: Array, target: Array, weight: Array) -> semantic.Semantic:
     """Semantic memory that observed one instance, and whose readout of that concept follows at once."""
     observe = semantic.gather if room else semantic.observe
-    return semantic.follow_one(observe(memory, features, target, weight), target[0], FOLLOWING)
+    return semantic.followed(memory, observe(memory, features, target, weight), target[0], FOLLOWING)
 
 
 def undo(state: Dellm) -> tuple[Dellm, Report]:

@@ -135,11 +135,15 @@ def follow(memory: Semantic, steps: int) -> Semantic:
     return memory.replace(readout=_descend(memory, memory.readout.T, centred_means(memory).T, steps).T)
 
 
-def follow_one(memory: Semantic, concept: Array, steps: int) -> Semantic:
-    """The same for what is read of one `concept` (scalar), a C-th of the arithmetic; the others stay as they are."""
-    goal = centred_means(memory)[concept][:, None]
-    own = _descend(memory, memory.readout[concept][:, None], goal, steps)[:, 0]
-    return memory.replace(readout=memory.readout.at[concept].set(own))
+def followed(before: Semantic, after: Semantic, concept: Array, steps: int) -> Semantic:
+    """`after`, with the readout of one `concept` (scalar) moved as its mean was since `before`.
+
+    `steps` of conjugate gradients on (Sigma + ridge I) d = change of mu - m, from d = 0: a C-th of the arithmetic of
+    `follow`, and small where the change is.
+    """
+    change = (centred_means(after)[concept] - centred_means(before)[concept])[:, None]
+    step = _descend(after, jnp.zeros_like(change), change, steps)[:, 0]
+    return after.replace(readout=after.readout.at[concept].add(step))
 
 
 def _descend(memory: Semantic, x: Array, goal: Array, steps: int) -> Array:
