@@ -13,6 +13,14 @@ class ExperienceError(DellmError):
     """An experience that must not be learned from: wrong shape, wrong kind of number, not finite, unknown target."""
 
 
+class MediaError(DellmError):
+    """A picture, a sound or a text from outside that cannot be seen, heard or read."""
+
+
+class SpeechError(DellmError):
+    """Listening that cannot be done: something is not installed, no microphone, no model, a transcriber that fails."""
+
+
 class StreamError(DellmError):
     """A stream or data set that cannot be had or read."""
 
