@@ -2,6 +2,6 @@
 # Runs the tests; arguments go to pytest. Example: scripts/test.sh -m "not slow"
 set -euo pipefail
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
-bash "$root/scripts/setup.sh"
+bash "$root/scripts/setup.sh" speech
 cd -- "$root"
 exec .venv/bin/python -m pytest -n 2 "$@"
