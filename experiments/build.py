@@ -22,6 +22,8 @@ HELD_OUT = 10
 def curriculum(config: DictConfig) -> Curriculum:
     """The data set of the stream through the senses it is lived with, laid out in days with their exams."""
     stream = config.stream
+    if not stream.corpus:
+        raise StreamError(f"stream {stream.name!r} has no corpus: a life that listens has no days and no exams")
     whole: Corpus = instantiate(stream.corpus)
     senses = list(stream.senses)
     for which in ("senses", "query"):

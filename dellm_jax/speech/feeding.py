@@ -15,7 +15,9 @@ from dellm_jax.speech.utterances import CHUNK, RATE
 
 LEAD_S = 0.5  # silence before the first sound, without which speech is noticed late
 IDLE_S = 0.5  # after so long without sound, silence is fed while somebody speaks: else the end would never be noticed
-BEHIND_S = 0.25  # how much of a delay may be made up for
+BEHIND_S = 0.03  # a burst would shorten silences, by which utterances are told apart
+CATCH_UP = 1.05  # so much faster, and delays are made up for little by little
+FASTEST = 4.0  # times real time: voice activity goes by the clock on the wall, and loses sound beyond
 SETTLE_S = 1.0
 STUCK_S = 10.0
 MOST_SECONDS = 3_600.0
@@ -91,7 +93,9 @@ class Feeder:
             if self._closed.wait(max(0.0, self._due - monotonic())):
                 break
             self._recorder.feed_audio(chunk.tobytes())
-            self._due = max(self._due, monotonic() - BEHIND_S) + CHUNK / RATE / self._speed
+            self._due = max(self._due, monotonic() - BEHIND_S) + CHUNK / RATE / min(
+                CATCH_UP * self._speed, max(FASTEST, self._speed)
+            )
         return sound[whole:]
 
     def _settle(self) -> None:

@@ -13,13 +13,12 @@ import numpy as np
 from dellm_jax.errors import SpeechError
 from dellm_jax.speech import recorder as recorders
 from dellm_jax.speech.engines import Transcribe
-from dellm_jax.speech.feeding import Feeder
+from dellm_jax.speech.feeding import FASTEST, Feeder
 from dellm_jax.speech.utterances import Event, Partial, Tape, Utterance
 
 CONFIRMATION_S = 0.16  # RealtimeSTT's own: for so long a silence is doubted
 SHORTEST_S = 0.5
 POLL_S = 0.05
-FASTEST = 4.0
 
 
 class Listener:

@@ -3,10 +3,11 @@
 import io
 import logging
 import multiprocessing
+import os
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from typing import Any
 
@@ -30,13 +31,28 @@ def check_microphone() -> None:
         import pyaudio
     except ImportError as error:
         raise SpeechError(f"no microphone can be opened without PyAudio; {INSTALL}") from error
-    audio = pyaudio.PyAudio()
+    with _mute():
+        audio = pyaudio.PyAudio()
     try:
         audio.get_default_input_device_info()
     except OSError as error:
         raise SpeechError("no microphone was found; connect one, or listen to a file or to fed sound") from error
     finally:
         audio.terminate()
+
+
+@contextmanager
+def _mute() -> Iterator[None]:
+    """Nothing on stderr, where ALSA and JACK, which are C, tell of every device that is not there."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def build(executor: Callable[..., Any], partial: Callable[..., Any] | None, microphone: bool, **how: Any) -> Any:

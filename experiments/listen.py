@@ -1,0 +1,250 @@
+"""Listen, understand and learn: from a sound file, or from the microphone until Ctrl-C.
+
+python -m experiments.listen file=talk.wav
+python -m experiments.listen mic=true run=outputs/2026-01-31/12-00-00
+python -m experiments.listen file=talk.wav engine=faster_whisper model=/models/base.en device=cuda size=base
+
+A new life is born as conf/listen.yaml and further settings say; with `run` a life goes on. What is said names a concept
+where it is, or holds, the name of one; else it is a new concept as long as there is room. `learn=false` only answers.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+import jax
+import numpy as np
+import pooch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from dellm_jax import compilation
+from dellm_jax.architecture import CONCEPTS
+from dellm_jax.errors import DellmError, MediaError, SpeechError
+from dellm_jax.life import live
+from dellm_jax.media import displayed
+from dellm_jax.media.sounds import MOST_BYTES, decoded
+from dellm_jax.mind import create, respond
+from dellm_jax.persistence import load_newest, read_note, save_generation
+from dellm_jax.persistence.files import write_atomically
+from dellm_jax.rest.wake import wake
+from dellm_jax.speech import RATE, Listener, Partial, Transcribe, Utterance, experience_of, transcriber
+from dellm_jax.types import Dellm, Experience, Mind, Schedule
+from experiments import build
+from experiments.command import configuration, guarded, run_folder
+from experiments.config import register, sound
+from experiments.train import CONF
+
+ROOM = 64  # concepts of a new life
+MOST_SECONDS = 3_600.0
+register()
+
+
+@dataclass
+class Settings:
+    """What is listened to, who transcribes, and who learns. `speed` is how much faster than said a file is heard."""
+
+    file: str = ""
+    mic: bool = False
+    run: str = ""
+    engine: str = "pocketsphinx"
+    model: str = ""
+    device: str = "cpu"
+    speed: float = 1.0
+    silence_s: float = 0.6
+    partial: bool = False
+    learn: bool = True
+
+
+@dataclass
+class Hearer:
+    """A life that listens, the names of its concepts, and how long each answer took (ms after speech fell silent)."""
+
+    mind: Mind
+    life: Dellm
+    schedule: Schedule
+    names: list[str]
+    folder: Path
+    keep: int
+    took: list[float]
+
+
+def newborn(overrides: list[str]) -> Hearer:
+    """A new life, in a folder of its own."""
+    with initialize_config_dir(CONF, version_base="1.3"):
+        config = sound(compose("listen", overrides))
+    mind, folder = build.mind(config), Path(f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S}").resolve()
+    life = create(mind, build.architecture(config, ROOM), jax.random.key(config.seed))
+    write_atomically(folder / "config.yaml", OmegaConf.to_yaml(config).encode())
+    return Hearer(mind, life, build.schedule(config), [], folder, max(1, config.keep_snapshots), [])
+
+
+def reloaded(folder: Path, console: Console) -> Hearer:
+    """The life of a run, as its newest snapshot has it."""
+    config = configuration(folder)
+    mind = build.mind(config)
+    life, path, skipped = load_newest(_snapshots(folder), partial(create, mind, key=jax.random.key(config.seed)))
+    for reason in skipped:
+        say(console, reason)
+    note = read_note(path).get("concepts")
+    names = json.loads(note) if note else list(build.curriculum(config).corpus.concepts)
+    return Hearer(mind, life, build.schedule(config), names, folder, max(1, config.keep_snapshots), [])
+
+
+def concept_of(hearer: Hearer, text: str) -> int | None:
+    """The number of the concept that is said or spoken of, the longest name first; a new one; None without room."""
+    said = " ".join(text.casefold().split())
+    for name in sorted(hearer.names, key=len, reverse=True):
+        if f" {name.casefold()} " in f" {said} ":
+            return hearer.names.index(name)
+    if not said or len(hearer.names) >= hearer.life.architecture.concepts:
+        return None
+    hearer.names.append(said)
+    return len(hearer.names) - 1
+
+
+def answered(hearer: Hearer, utterance: Utterance, console: Console, learn: bool) -> Experience | None:
+    """Tell what was heard, understood and done, and how long it took; what is to be learned, as a stretch of one."""
+    asked = experience_of(hearer.life.architecture, utterance)
+    response = jax.block_until_ready(respond(hearer.mind, hearer.life, asked))
+    now = monotonic()
+    hearer.took.append(1e3 * (now - utterance.ceased))
+    known = len(hearer.names)
+    target = concept_of(hearer, utterance.text) if learn else None
+    say(console, f"     heard  {displayed(utterance.text) or '(nothing that is a word)'}")
+    concept = int(response.concept[0])
+    if np.asarray(hearer.life.homeostasis[CONCEPTS]["active"])[concept] > 0:
+        say(console, f"understood  {displayed(hearer.names[concept])}, {float(response.confidence[0]):.0%} sure")
+    else:
+        say(console, "understood  nothing: no concept is known yet")
+    if target is None:
+        say(console, f"       did  {'nothing: no word, or no room for a new concept' if learn else 'answer only'}")
+    else:
+        say(console, f"       did  learn it as {'a new' if target == known else 'a known'} concept")
+    waited, worked = utterance.recorded - utterance.ceased, utterance.transcribed - utterance.recorded
+    say(
+        console,
+        f"     after  {hearer.took[-1]:.0f} ms: silence {1e3 * waited:.0f}, transcription {1e3 * worked:.0f}, "
+        f"response {1e3 * (now - utterance.transcribed):.0f}",
+    )
+    return None if target is None else stretch(experience_of(hearer.life.architecture, utterance, target))
+
+
+def stretch(experience: Experience) -> Experience:
+    """A batch as a stretch of one."""
+    return jax.tree.map(lambda leaf: leaf[None], experience)
+
+
+def ready(hearer: Hearer, learn: bool) -> None:
+    """Compile what answers, and what learns, so that nobody waits for it after speaking."""
+    quiet = Utterance(np.r_[np.zeros(99, np.int16), np.int16(9999)], "a", *[0.0] * 5)
+    for text in ("a", ""):
+        respond(hearer.mind, hearer.life, experience_of(hearer.life.architecture, quiet._replace(text=text)))
+    if learn:
+        moment = stretch(experience_of(hearer.life.architecture, quiet, 0))
+        wake(moment)(hearer.mind, hearer.life, hearer.life.key)
+
+
+def listened(hearer: Hearer, listener: Listener, console: Console, learn: bool) -> Iterator[Experience]:
+    """What is to be learned of what is said, until the end of the file or Ctrl-C."""
+    try:
+        for heard in listener.heard():
+            if isinstance(heard, Partial):
+                say(console, f"       ...  {displayed(heard.text)}")
+                continue
+            try:
+                lived = answered(hearer, heard, console, learn)
+            except MediaError as error:  # a click, a breath: nothing that could be heard or read
+                say(console, f"   skipped  {error}")
+                continue
+            if lived is not None:
+                yield lived
+    except KeyboardInterrupt:
+        return
+
+
+def hear(settings: Settings, hearer: Hearer, transcribe: Transcribe, console: Console) -> Path | None:
+    """Listen to the end and save the life, whatever ends it; returns the snapshot."""
+    said = [] if settings.mic else _sounds(settings.file)
+    ready(hearer, settings.learn)
+    failed: DellmError | None = None
+    with Listener(
+        transcribe,
+        partial=transcribe if settings.partial else None,
+        microphone=settings.mic,
+        speed=1.0 if settings.mic else settings.speed,
+        silence_s=settings.silence_s,
+    ) as listener:
+        say(console, "listening to the microphone; Ctrl-C ends" if settings.mic else f"listening to {settings.file}")
+        for block in said:
+            listener.feed(block, RATE)
+        if not settings.mic:
+            listener.end()
+        stream = listened(hearer, listener, console, settings.learn)
+        try:
+            for phase, life, _ in live(hearer.mind, hearer.life, stream, hearer.schedule):
+                hearer.life = life
+                if phase == "rest":
+                    say(console, "    rested")
+        except DellmError as error:
+            failed = error
+    if hearer.took:
+        middle, late = np.percentile(hearer.took, [50, 95])
+        say(console, f"from the end of speech to the response: median {middle:.0f} ms, p95 {late:.0f} ms, "
+            f"{len(hearer.took)} utterances")  # fmt: skip
+    path = None
+    if settings.learn and hearer.took:
+        note = {"concepts": json.dumps(hearer.names)}
+        path = save_generation(_snapshots(hearer.folder), hearer.mind, hearer.life, hearer.keep, note)
+        say(console, f"{len(hearer.names)} concepts; go on with it by run={hearer.folder}")
+    if failed:
+        raise failed
+    return path
+
+
+def say(console: Console, line: str) -> None:
+    """A line as it is: nothing that was said or read is markup."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def parsed(arguments: list[str]) -> tuple[Settings, list[str]]:
+    """Own settings, and those of a new life."""
+    own = {field.name for field in fields(Settings)}
+    mine = [argument for argument in arguments if argument.split("=", 1)[0] in own]
+    rest = [argument for argument in arguments if argument not in mine]
+    settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.from_dotlist(mine)))
+    if bool(settings.file) == settings.mic:
+        raise SpeechError("expected file=<a sound file> or mic=true, one of the two")
+    if settings.run and rest:
+        raise SpeechError(f"run= goes on with a life as it is; {rest[0]} is for a new one")
+    return settings, rest
+
+
+def _snapshots(folder: Path) -> Path:
+    return folder / "lives" / "dellm" / "snapshots"
+
+
+def _sounds(file: str) -> list[np.ndarray]:
+    """A sound file in blocks at 16 kHz; a bad file is refused before anybody listens."""
+    with decoded(file, RATE, MOST_BYTES, MOST_SECONDS) as blocks:
+        return list(blocks)
+
+
+def main() -> None:
+    """`file=<path>` or `mic=true`."""
+    settings, overrides = parsed(sys.argv[1:])
+    console = Console()
+    compilation.persist(Path(pooch.os_cache("dellm_jax")) / "compiled")
+    transcribe = transcriber(settings.engine, settings.model, settings.device)
+    hearer = reloaded(run_folder(settings.run), console) if settings.run else newborn(overrides)
+    hear(settings, hearer, transcribe, console)
+
+
+if __name__ == "__main__":
+    guarded(main)
