@@ -1,6 +1,10 @@
 """Who transcribes: RealtimeSTT's engines, and PocketSphinx, whose model comes with its package."""
 
+import struct
+import subprocess
+import sys
 import threading
+import weakref
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,18 +43,36 @@ def _pocketsphinx(model: str, device: str) -> Transcribe:
         raise SpeechError(f"pocketsphinx is not installed; {INSTALL}")
     if model or device != "cpu":
         raise SpeechError("pocketsphinx brings its own English model and runs on the cpu; leave model and device out")
-    from pocketsphinx import Decoder
-
-    decoder = Decoder(loglevel="FATAL")
+    command = [sys.executable, "-I", str(Path(__file__).with_name("sphinx.py"))]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )  # its own session: Ctrl-C is for us
 
     def transcribe(audio: np.ndarray) -> str:
-        decoder.start_utt()
-        decoder.process_raw(np.round(np.clip(audio, -1, 1) * 32767).astype(np.int16).tobytes(), full_utt=True)
-        decoder.end_utt()
-        found = decoder.hyp()
-        return found.hypstr if found else ""
+        sound = np.round(np.clip(audio, -1, 1) * 32767).astype("<i2")
+        if not len(sound):
+            return ""
+        try:
+            process.stdin.write(struct.pack("<I", len(sound)) + sound.tobytes())
+            process.stdin.flush()
+            (length,) = struct.unpack("<I", process.stdout.read(4))
+            return process.stdout.read(length).decode()
+        except (OSError, struct.error) as error:
+            raise SpeechError("PocketSphinx has ended by itself; make the transcriber again") from error
 
+    weakref.finalize(transcribe, _end, process)
     return transcribe
+
+
+def _end(process: subprocess.Popen) -> None:
+    """It ends with its input."""
+    process.stdin.close()
+    process.stdout.close()
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:  # in the middle of an utterance
+        process.kill()
+        process.wait()
 
 
 def _check(engine: str, model: str, device: str) -> None:

@@ -308,4 +308,6 @@ def test_an_engine_that_cannot_be_had_is_told(how, why):
 def test_the_model_that_comes_with_its_package_understands_an_easy_sentence(data):
     pytest.importorskip("pocketsphinx", reason="speech: pocketsphinx is not installed")
     said, _ = soundfile.read(data / "speech_transcribed" / "spk1_snt5.wav", dtype="float32")
-    assert speech.transcriber("pocketsphinx")(said) == "sunday is the best part of the week"
+    transcribe = speech.transcriber("pocketsphinx")
+    assert transcribe(said) == "sunday is the best part of the week"
+    assert transcribe(np.zeros(0, np.float32)) == transcribe(np.zeros(999, np.float32)) == ""
