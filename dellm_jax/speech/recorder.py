@@ -4,10 +4,11 @@ import io
 import logging
 import multiprocessing
 import os
+import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -101,6 +102,12 @@ def shut(recorder: Any) -> None:
     recorder.interrupt_stop_event.set()
     with redirect_stdout(io.StringIO()):  # it announces its end in red
         recorder.shutdown()
+    if hasattr(recorder.audio_queue, "join_thread"):  # a microphone's queue has a thread, which ends when it is empty
+        with suppress(queue.Empty):
+            while True:
+                recorder.audio_queue.get(timeout=0.05)
+        recorder.audio_queue.close()
+        recorder.audio_queue.join_thread()
 
 
 def alive(threads: list[threading.Thread], within_s: float) -> list[str]:
