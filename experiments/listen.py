@@ -11,7 +11,7 @@ where it is, or holds, the name of one; else it is a new concept as long as ther
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ import jax
 import numpy as np
 import pooch
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from dellm_jax import compilation
@@ -71,18 +71,17 @@ class Hearer:
     schedule: Schedule
     names: list[str]
     folder: Path
-    keep: int
-    took: list[float]
+    config: DictConfig
+    took: list[float] = field(default_factory=list)
 
 
 def newborn(overrides: list[str]) -> Hearer:
-    """A new life, in a folder of its own."""
+    """A new life, and the folder of its own that it will have when it has learned."""
     with initialize_config_dir(CONF, version_base="1.3"):
         config = sound(compose("listen", overrides))
     mind, folder = build.mind(config), Path(f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S}").resolve()
     life = create(mind, build.architecture(config, ROOM), jax.random.key(config.seed))
-    write_atomically(folder / "config.yaml", OmegaConf.to_yaml(config).encode())
-    return Hearer(mind, life, build.schedule(config), [], folder, max(1, config.keep_snapshots), [])
+    return Hearer(mind, life, build.schedule(config), [], folder, config)
 
 
 def reloaded(folder: Path, console: Console) -> Hearer:
@@ -94,7 +93,7 @@ def reloaded(folder: Path, console: Console) -> Hearer:
         say(console, reason)
     note = read_note(path).get("concepts")
     names = json.loads(note) if note else list(build.curriculum(config).corpus.concepts)
-    return Hearer(mind, life, build.schedule(config), names, folder, max(1, config.keep_snapshots), [])
+    return Hearer(mind, life, build.schedule(config), names, folder, config)
 
 
 def concept_of(hearer: Hearer, text: str) -> int | None:
@@ -128,11 +127,8 @@ def answered(hearer: Hearer, utterance: Utterance, console: Console, learn: bool
     else:
         say(console, f"       did  learn it as {'a new' if target == known else 'a known'} concept")
     waited, worked = utterance.recorded - utterance.ceased, utterance.transcribed - utterance.recorded
-    say(
-        console,
-        f"     after  {hearer.took[-1]:.0f} ms: silence {1e3 * waited:.0f}, transcription {1e3 * worked:.0f}, "
-        f"response {1e3 * (now - utterance.transcribed):.0f}",
-    )
+    parts = f"silence {1e3 * waited:.0f}, transcription {1e3 * worked:.0f}, response"
+    say(console, f"     after  {hearer.took[-1]:.0f} ms: {parts} {1e3 * (now - utterance.transcribed):.0f}")
     return None if target is None else stretch(experience_of(hearer.life.architecture, utterance, target))
 
 
@@ -169,9 +165,8 @@ def listened(hearer: Hearer, listener: Listener, console: Console, learn: bool) 
         return
 
 
-def hear(settings: Settings, hearer: Hearer, transcribe: Transcribe, console: Console) -> Path | None:
-    """Listen to the end and save the life, whatever ends it; returns the snapshot."""
-    said = [] if settings.mic else _sounds(settings.file)
+def hear(settings: Settings, said: list[np.ndarray], hearer: Hearer, transcribe: Transcribe, console: Console) -> None:
+    """Listen to `said` or the microphone to the end, and save the life, whatever ends it."""
     ready(hearer, settings.learn)
     failed: DellmError | None = None
     with Listener(
@@ -196,16 +191,19 @@ def hear(settings: Settings, hearer: Hearer, transcribe: Transcribe, console: Co
             failed = error
     if hearer.took:
         middle, late = np.percentile(hearer.took, [50, 95])
-        say(console, f"from the end of speech to the response: median {middle:.0f} ms, p95 {late:.0f} ms, "
-            f"{len(hearer.took)} utterances")  # fmt: skip
-    path = None
+        say(console, f"from the end of speech to the response: median {middle:.0f} ms, p95 {late:.0f} ms")
     if settings.learn and hearer.took:
-        note = {"concepts": json.dumps(hearer.names)}
-        path = save_generation(_snapshots(hearer.folder), hearer.mind, hearer.life, hearer.keep, note)
+        save(hearer)
         say(console, f"{len(hearer.names)} concepts; go on with it by run={hearer.folder}")
     if failed:
         raise failed
-    return path
+
+
+def save(hearer: Hearer) -> None:
+    """The life and the names of its concepts, where `run` finds them."""
+    write_atomically(hearer.folder / "config.yaml", OmegaConf.to_yaml(hearer.config).encode())
+    keep, note = max(1, hearer.config.keep_snapshots), {"concepts": json.dumps(hearer.names)}
+    save_generation(_snapshots(hearer.folder), hearer.mind, hearer.life, keep, note)
 
 
 def say(console: Console, line: str) -> None:
@@ -230,8 +228,8 @@ def _snapshots(folder: Path) -> Path:
     return folder / "lives" / "dellm" / "snapshots"
 
 
-def _sounds(file: str) -> list[np.ndarray]:
-    """A sound file in blocks at 16 kHz; a bad file is refused before anybody listens."""
+def sounds(file: str) -> list[np.ndarray]:
+    """A sound file in blocks at 16 kHz: a bad one is refused before a life is born."""
     with decoded(file, RATE, MOST_BYTES, MOST_SECONDS) as blocks:
         return list(blocks)
 
@@ -241,9 +239,10 @@ def main() -> None:
     settings, overrides = parsed(sys.argv[1:])
     console = Console()
     compilation.persist(Path(pooch.os_cache("dellm_jax")) / "compiled")
+    said = [] if settings.mic else sounds(settings.file)
     transcribe = transcriber(settings.engine, settings.model, settings.device)
     hearer = reloaded(run_folder(settings.run), console) if settings.run else newborn(overrides)
-    hear(settings, hearer, transcribe, console)
+    hear(settings, said, hearer, transcribe, console)
 
 
 if __name__ == "__main__":

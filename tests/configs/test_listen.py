@@ -1,6 +1,7 @@
 """A life listens to a file, learns what it heard, and goes on in another process; bad input ends in one line."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,10 +41,10 @@ def talk(data, tmp_path):
 def test_a_life_learns_what_it_hears_and_goes_on(talk, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     told = Console(file=io.StringIO())
-    how = listen.Settings(file=talk, speed=4.0, silence_s=2.4)
+    how, said = listen.Settings(file=talk, speed=4.0, silence_s=2.4), listen.sounds(talk)
     hearer = listen.newborn(list(TINY))
-    path = listen.hear(how, hearer, transcribed("Good morning", "\x1b[2Jwell good morning"), told)
-    assert hearer.names == ["good morning"] and path.is_file()
+    listen.hear(how, said, hearer, transcribed("Good morning", "\x1b[2Jwell good morning"), told)
+    assert hearer.names == ["good morning"]
     story = told.file.getvalue()
     for line in ("heard  Good morning", "nothing: no concept is known yet", "learn it as a new concept",
                  "heard  ␛[2Jwell good morning", "understood  good morning, 100% sure", "as a known concept",
@@ -52,8 +53,8 @@ def test_a_life_learns_what_it_hears_and_goes_on(talk, tmp_path, monkeypatch):
     assert "\x1b" not in story
     again = listen.reloaded(hearer.folder, told)
     assert again.names == ["good morning"] and int(again.life.clock.experiences) == 2
-    # It wakes up to another file: what it is not taught, it answers only.
-    listen.hear(listen.Settings(file=talk, speed=4.0, silence_s=2.4, learn=False), again, transcribed("Hi", ""), told)
+    again.mind = hearer.mind  # the same laws, which are compiled
+    listen.hear(replace(how, learn=False), said, again, transcribed("Hi", ""), told)
     assert int(again.life.clock.experiences) == 2 and again.names == ["good morning"]
     story = told.file.getvalue()[len(story) :]
     assert story.count("answer only") == 2 and "(nothing that is a word)" in story
@@ -62,7 +63,7 @@ def test_a_life_learns_what_it_hears_and_goes_on(talk, tmp_path, monkeypatch):
 
 
 def test_what_is_said_names_a_concept():
-    hearer = listen.Hearer(None, None, None, ["one", "twenty one"], Path(), 1, [])
+    hearer = listen.Hearer(None, None, None, ["one", "twenty one"], Path(), None)
     assert listen.concept_of(hearer, " Twenty  ONE men") == 1
     hearer.life = SimpleNamespace(architecture=SimpleNamespace(concepts=3))
     assert listen.concept_of(hearer, "someone") == 2 and hearer.names[2] == "someone"
@@ -98,21 +99,22 @@ def test_what_is_typed_wrongly_is_refused(typed, why):
     [
         ("file=/nowhere.wav", "cannot be opened"),
         ("file=/etc/hostname", "cannot be heard"),
-        ("file=/etc/hostname siez=tiny", "did you mean size"),
-        ("file=/etc/hostname engine=telepathy", "no engine"),
-        ("file=/etc/hostname run=/nowhere", "no run folder"),
-        ("file=/etc/hostname device=abacus", "expected one of cpu, cuda"),
+        ("file={talk} siez=tiny", "did you mean size"),
+        ("file={talk} engine=telepathy", "no engine"),
+        ("file={talk} run=/nowhere", "no run folder"),
+        ("file={talk} device=abacus", "expected one of cpu, cuda"),
     ],
 )
-def test_bad_input_ends_in_one_line(typed, why, tmp_path, monkeypatch, capsys):
+def test_bad_input_ends_in_one_line(typed, why, talk, tmp_path, monkeypatch, capsys):
     pytest.importorskip("pocketsphinx", reason="speech: pocketsphinx is not installed")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["listen", *typed.split()])
+    monkeypatch.setattr("sys.argv", ["listen", *typed.format(talk=talk).split()])
     monkeypatch.setattr(listen.compilation, "persist", lambda folder: None)
     with pytest.raises(SystemExit, match="2"):
         guarded(listen.main)
     line = capsys.readouterr().err
     assert why in line and line.count("\n") == 1 and line.startswith("listen: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["talk.flac"]
 
 
 def test_without_the_extra_it_says_so(monkeypatch):
