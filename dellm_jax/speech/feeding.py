@@ -29,7 +29,8 @@ class Feeder:
     def __init__(self, recorder: Any, speed: float, silence_s: float, ended: Callable[[], None]) -> None:
         self._recorder, self._speed, self._silence_s, self._ended = recorder, speed, silence_s, ended
         self._sounds: queue.Queue[np.ndarray | None] = queue.Queue()
-        self._waiting, self._closed, self._over = 0, threading.Event(), False
+        self._came = self._went = 0  # samples; each is counted by one thread only
+        self._closed, self._over = threading.Event(), False
         self._resampler: tuple[int, Any] | None = None
         self._due = monotonic()
         self.thread = threading.Thread(target=self._run, name="dellm-feeder", daemon=True)
@@ -40,7 +41,7 @@ class Feeder:
         sound, rate = mono(samples, "what is fed"), checked_rate(rate, "what is fed")
         if self._over or self._closed.is_set():
             raise SpeechError("sound is fed after the end; make a new Listener")
-        if self._waiting + len(sound) * RATE / rate > MOST_SECONDS * RATE:
+        if self._came - self._went + len(sound) * RATE / rate > MOST_SECONDS * RATE:
             raise SpeechError(f"more than {MOST_SECONDS:g} s of sound wait to be heard; feed it more slowly")
         self._flush(unless=rate)
         if self._resampler:
@@ -67,24 +68,27 @@ class Feeder:
             self._resampler = unless, soxr.ResampleStream(unless, RATE, 1, "float32")
 
     def _put(self, sound: np.ndarray) -> None:
-        self._waiting += len(sound)
+        self._came += len(sound)
         self._sounds.put(np.clip(np.round(sound * 32768), -32768, 32767).astype(np.int16))
 
     def _run(self) -> None:
         rest = self._chunks(np.zeros(int(LEAD_S * RATE), np.int16))
+        idle = False
         while not self._closed.is_set():
             try:
-                more = self._sounds.get(timeout=IDLE_S)
+                more = self._sounds.get(timeout=CHUNK / RATE / self._speed if idle else IDLE_S)
             except queue.Empty:
-                if self._recorder.is_recording:
+                idle = self._recorder.is_recording
+                if idle:
                     rest = self._chunks(np.pad(rest, (0, CHUNK - len(rest))))
                 continue
+            idle = False
             if more is None:
                 self._chunks(np.pad(rest, (0, -len(rest) % CHUNK)))
                 self._settle()
                 return
             rest = self._chunks(np.concatenate([rest, more]))
-            self._waiting -= len(more)
+            self._went += len(more)
 
     def _chunks(self, sound: np.ndarray) -> np.ndarray:
         """Hand on all whole chunks in their time; what is left."""

@@ -275,6 +275,34 @@ def test_who_talks_on_and_on_is_interrupted(data):
 
 
 @needed
+@pytest.mark.slow
+def test_where_nobody_speaks_nothing_is_heard():
+    """Nothing, one sample, zeros, a constant, silence in stereo: all are fed, and it ends."""
+    with Listener(str, speed=FAST) as listener:
+        for sound in (silence(0), silence(1 / RATE), silence(0.5), silence(0.5) + 9999, np.zeros((2, 8000))):
+            listener.feed(sound, RATE)
+        listener.end()
+        listener.end()
+        assert list(listener.heard()) == []
+        with pytest.raises(SpeechError, match="after the end"):
+            listener.feed(silence(1), RATE)
+
+
+@needed
+@pytest.mark.slow
+@pytest.mark.realdata
+def test_who_falls_silent_without_an_end_is_heard(data):
+    """A source that stops in the middle of nothing, as when a line breaks, is taken for silence."""
+    said, rate = soundfile.read(data / "speech_transcribed" / "spk2_snt2.wav", dtype="int16")
+    with Listener(lambda audio: "hello", speed=FAST) as listener:
+        listener.feed(said, rate)
+        assert next(listener.utterances(wait_s=20)).text == "hello"
+        began = monotonic()
+        assert list(listener.utterances(wait_s=0.3)) == []
+        assert monotonic() - began < 10
+
+
+@needed
 def test_without_a_microphone_nobody_waits_for_one():
     try:
         speech.check_microphone()
