@@ -5,7 +5,8 @@ python -m experiments.listen mic=true run=outputs/2026-01-31/12-00-00
 python -m experiments.listen file=talk.wav engine=faster_whisper model=/models/base.en device=cuda size=base
 
 A new life is born as conf/listen.yaml and further settings say; with `run` a life goes on. What is said names a concept
-where it is, or holds, the name of one; else it is a new concept as long as there is room. `learn=false` only answers.
+where it is, or holds, the name of one; else it is a new concept, as long as there is room, of a life that was born
+listening: a misheard word is no concept of a life that has exams. `learn=false` only answers.
 """
 
 import json
@@ -97,12 +98,12 @@ def reloaded(folder: Path, console: Console) -> Hearer:
 
 
 def concept_of(hearer: Hearer, text: str) -> int | None:
-    """The number of the concept that is said or spoken of, the longest name first; a new one; None without room."""
+    """The number of the concept that is said or spoken of, the longest name first; a new one; None if none may be."""
     said = " ".join(text.casefold().split())
     for name in sorted(hearer.names, key=len, reverse=True):
         if f" {name.casefold()} " in f" {said} ":
             return hearer.names.index(name)
-    if not said or len(hearer.names) >= hearer.life.architecture.concepts:
+    if not said or hearer.config.stream.corpus or len(hearer.names) >= hearer.life.architecture.concepts:
         return None
     hearer.names.append(said)
     return len(hearer.names) - 1
@@ -122,10 +123,9 @@ def answered(hearer: Hearer, utterance: Utterance, console: Console, learn: bool
         say(console, f"understood  {displayed(hearer.names[concept])}, {float(response.confidence[0]):.0%} sure")
     else:
         say(console, "understood  nothing: no concept is known yet")
-    if target is None:
-        say(console, f"       did  {'nothing: no word, or no room for a new concept' if learn else 'answer only'}")
-    else:
-        say(console, f"       did  learn it as {'a new' if target == known else 'a known'} concept")
+    learned = f"learn it as {'a new' if target == known else 'a known'} concept"
+    idle = "nothing: it names no concept, or there is no room" if learn else "answer only"
+    say(console, f"       did  {idle if target is None else learned}")
     waited, worked = utterance.recorded - utterance.ceased, utterance.transcribed - utterance.recorded
     parts = f"silence {1e3 * waited:.0f}, transcription {1e3 * worked:.0f}, response"
     say(console, f"     after  {hearer.took[-1]:.0f} ms: {parts} {1e3 * (now - utterance.transcribed):.0f}")

@@ -63,12 +63,16 @@ def test_a_life_learns_what_it_hears_and_goes_on(talk, tmp_path, monkeypatch):
 
 
 def test_what_is_said_names_a_concept():
-    hearer = listen.Hearer(None, None, None, ["one", "twenty one"], Path(), None)
+    born = SimpleNamespace(stream=SimpleNamespace(corpus={}))
+    hearer = listen.Hearer(None, None, None, ["one", "twenty one"], Path(), born)
     assert listen.concept_of(hearer, " Twenty  ONE men") == 1
     hearer.life = SimpleNamespace(architecture=SimpleNamespace(concepts=3))
     assert listen.concept_of(hearer, "someone") == 2 and hearer.names[2] == "someone"
     assert listen.concept_of(hearer, "no room is left") is None
     assert listen.concept_of(hearer, " ") is None
+    examined = SimpleNamespace(stream=SimpleNamespace(corpus={"_target_": "digits"}))
+    hearer = listen.Hearer(None, hearer.life, None, ["one"], Path(), examined)
+    assert listen.concept_of(hearer, "they") is None and listen.concept_of(hearer, "one") == 0
 
 
 def test_its_configuration_is_a_life():
