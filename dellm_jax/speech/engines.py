@@ -43,7 +43,7 @@ def _pocketsphinx(model: str, device: str) -> Transcribe:
         raise SpeechError(f"pocketsphinx is not installed; {INSTALL}")
     if model or device != "cpu":
         raise SpeechError("pocketsphinx brings its own English model and runs on the cpu; leave model and device out")
-    command = [sys.executable, "-I", str(Path(__file__).with_name("sphinx.py"))]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("sphinx.py"))]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )  # its own session: Ctrl-C is for us

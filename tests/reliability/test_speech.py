@@ -161,7 +161,6 @@ def test_a_listener_that_cannot_be_is_refused(how):
         Listener(str, **how)
 
 
-@pytest.fixture(scope="module")
 def conversation(data):
     """Three real utterances of two voices and two rates, fed at once, and all that came of it."""
     transcribed, before = [], (multiprocessing.get_start_method(allow_none=True), set(threading.enumerate()))
@@ -188,51 +187,68 @@ def conversation(data):
     )
 
 
+def said(conversation):
+    return [heard for heard in conversation.heard if isinstance(heard, Utterance)]
+
+
+def check_each_is_heard_with_its_text(conversation):
+    utterances = said(conversation)
+    assert [utterance.text for utterance in utterances] == list(SAID.values())
+    assert all(u.ceased < u.recorded <= u.transcribed for u in utterances)
+
+
+def check_what_is_tapped_is_what_is_transcribed(conversation):
+    utterances = said(conversation)
+    for utterance, audio in zip(utterances, conversation.transcribed, strict=True):
+        np.testing.assert_array_equal(utterance.audio, np.int16(audio * 32768))
+
+
+def check_what_is_tapped_is_what_was_fed_from_before_the_first_sound_to_after_the_last(conversation):
+    utterances = said(conversation)
+    for utterance, (first, last) in zip(utterances, conversation.places, strict=True):
+        assert utterance.began < first + 0.3 and utterance.ended > last  # the files begin with a breath
+        begin = round(utterance.began * RATE)
+        fed = conversation.line[begin : begin + len(utterance.audio)]
+        np.testing.assert_allclose(utterance.audio[: len(fed)], fed, atol=3)
+
+
+def check_it_is_told_what_is_being_said(conversation):
+    partial = [heard.text for heard in conversation.heard if isinstance(heard, Partial)]
+    assert partial and all(text.endswith("samples") for text in partial)
+
+
+def check_nothing_stays_behind(conversation):
+    method, threads = conversation.before
+    assert multiprocessing.get_start_method(allow_none=True) == method
+    handlers = logging.getLogger("realtimestt").handlers
+    assert [handler for handler in handlers if type(handler) is logging.StreamHandler] == []
+    assert [thread.name for thread in threading.enumerate() if thread not in threads] == []
+
+
+def check_an_utterance_is_an_experience(conversation):
+    utterance = said(conversation)[0]
+    senses = (Image(), Audio(samples=24_000), Text(width=16))
+    body = Architecture(senses, (Assembly("all", ("image", "audio", "text"), 4),), concepts=4)
+    lived = experience_of(body, utterance, target=2)
+    assert sorted(lived.senses) == ["audio", "text"] and lived.target.tolist() == [2]
+    assert bytes(lived.senses["text"][0]) == b"the child almost"
+    assert np.abs(lived.senses["audio"]).max() > 1000
+    only_heard = experience_of(body, utterance._replace(text=""))
+    assert list(only_heard.senses) == ["audio"] and only_heard.weight.tolist() == [0.0]
+
+
 @needed
 @pytest.mark.slow
 @pytest.mark.realdata
-class TestRealUtterances:
-    """The real recorder and voice activity detection; only who transcribes is known beforehand."""
-
-    def test_each_is_heard_with_its_text(self, conversation):
-        utterances = [heard for heard in conversation.heard if isinstance(heard, Utterance)]
-        assert [utterance.text for utterance in utterances] == list(SAID.values())
-        assert all(u.ceased < u.recorded <= u.transcribed for u in utterances)
-
-    def test_what_is_tapped_is_what_is_transcribed(self, conversation):
-        utterances = [heard for heard in conversation.heard if isinstance(heard, Utterance)]
-        for utterance, audio in zip(utterances, conversation.transcribed, strict=True):
-            np.testing.assert_array_equal(utterance.audio, np.int16(audio * 32768))
-
-    def test_what_is_tapped_is_what_was_fed_from_before_the_first_sound_to_after_the_last(self, conversation):
-        utterances = [heard for heard in conversation.heard if isinstance(heard, Utterance)]
-        for utterance, (first, last) in zip(utterances, conversation.places, strict=True):
-            assert utterance.began < first + 0.3 and utterance.ended > last  # the files begin with a breath
-            begin = round(utterance.began * RATE)
-            fed = conversation.line[begin : begin + len(utterance.audio)]
-            np.testing.assert_allclose(utterance.audio[: len(fed)], fed, atol=3)
-
-    def test_it_is_told_what_is_being_said(self, conversation):
-        partial = [heard.text for heard in conversation.heard if isinstance(heard, Partial)]
-        assert partial and all(text.endswith("samples") for text in partial)
-
-    def test_nothing_stays_behind(self, conversation):
-        method, threads = conversation.before
-        assert multiprocessing.get_start_method(allow_none=True) == method
-        handlers = logging.getLogger("realtimestt").handlers
-        assert [handler for handler in handlers if type(handler) is logging.StreamHandler] == []
-        assert [thread.name for thread in threading.enumerate() if thread not in threads] == []
-
-    def test_an_utterance_is_an_experience(self, conversation):
-        utterance = next(heard for heard in conversation.heard if isinstance(heard, Utterance))
-        senses = (Image(), Audio(samples=24_000), Text(width=16))
-        body = Architecture(senses, (Assembly("all", ("image", "audio", "text"), 4),), concepts=4)
-        lived = experience_of(body, utterance, target=2)
-        assert sorted(lived.senses) == ["audio", "text"] and lived.target.tolist() == [2]
-        assert bytes(lived.senses["text"][0]) == b"the child almost"
-        assert np.abs(lived.senses["audio"]).max() > 1000
-        only_heard = experience_of(body, utterance._replace(text=""))
-        assert list(only_heard.senses) == ["audio"] and only_heard.weight.tolist() == [0.0]
+def test_real_utterances_are_heard(data):
+    """The real recorder and voice activity detection; only who transcribes is known beforehand. One run for all."""
+    lived = conversation(data)
+    check_each_is_heard_with_its_text(lived)
+    check_what_is_tapped_is_what_is_transcribed(lived)
+    check_what_is_tapped_is_what_was_fed_from_before_the_first_sound_to_after_the_last(lived)
+    check_it_is_told_what_is_being_said(lived)
+    check_nothing_stays_behind(lived)
+    check_an_utterance_is_an_experience(lived)
 
 
 @needed
@@ -339,3 +355,16 @@ def test_the_model_that_comes_with_its_package_understands_an_easy_sentence(data
     transcribe = speech.transcriber("pocketsphinx")
     assert transcribe(said) == "sunday is the best part of the week"
     assert transcribe(np.zeros(0, np.float32)) == transcribe(np.zeros(999, np.float32)) == ""
+
+
+@needed
+def test_a_transcriber_that_has_died_is_told(monkeypatch):
+    pytest.importorskip("pocketsphinx", reason="speech: pocketsphinx is not installed")
+    processes, popen = [], speech.engines.subprocess.Popen
+    monkeypatch.setattr(
+        speech.engines.subprocess, "Popen", lambda *a, **k: processes.append(popen(*a, **k)) or processes[0]
+    )
+    transcribe = speech.transcriber("pocketsphinx")
+    processes[0].kill()
+    with pytest.raises(SpeechError, match="ended by itself"):
+        transcribe(np.zeros(RATE, np.float32))
