@@ -14,7 +14,7 @@ from dellm_jax.errors import SpeechError
 from dellm_jax.speech import recorder as recorders
 from dellm_jax.speech.engines import Transcribe
 from dellm_jax.speech.feeding import FASTEST, Feeder
-from dellm_jax.speech.utterances import Event, Partial, Tape, Utterance
+from dellm_jax.speech.utterances import CHUNK, RATE, Event, Partial, Tape, Utterance
 
 CONFIRMATION_S = 0.16  # RealtimeSTT's own: for so long a silence is doubted
 SHORTEST_S = 0.5
@@ -50,12 +50,12 @@ class Listener:
         self._tape = Tape(CONFIRMATION_S / speed)
         self._longest_s, self._patience_s = longest_s, patience_s
         self._one_at_a_time, self._closed, self._over = threading.Lock(), threading.Event(), False
-        tell = self._teller
+        self._recorder, self._recorded, tell = None, 0, self._teller
         self._recorder = recorders.build(
             self._executor(transcribe),
             partial and self._executor(partial),
             microphone,
-            on_recorded_chunk=tell("chunk"),
+            on_recorded_chunk=self._tap,
             on_recording_start=tell("start"),
             on_recording_stop=tell("stop"),
             on_turn_detection_start=tell("silence"),
@@ -104,8 +104,6 @@ class Listener:
                     yield heard
                 if self._tape.recording or heard is not None:
                     quiet = monotonic()
-                if self._tape.seconds > self._longest_s and self._recorder.is_recording:
-                    self._recorder.stop()
             if not self._tape.pending and (self._over or monotonic() - quiet >= wait_s):
                 return
 
@@ -137,20 +135,29 @@ class Listener:
     def _teller(self, what: str) -> Callable[..., None]:
         return lambda said=None: self._events.put(Event(what, monotonic(), said))
 
+    def _tap(self, chunk: bytes) -> None:
+        """Every chunk, in the recorder's thread, which alone may stop it: two that do at once lose the utterance."""
+        recorder = self._recorder
+        self._recorded = self._recorded + 1 if recorder and recorder.is_recording else 0
+        if self._recorded * CHUNK > self._longest_s * RATE:
+            recorder.stop()
+        self._events.put(Event("chunk", monotonic(), chunk))
+
     def _executor(self, transcribe: Transcribe) -> Callable[..., Any]:
         """The function in RealtimeSTT's words; an error is what it has understood, not what RealtimeSTT prints."""
 
         def executor(audio: np.ndarray, **_: Any) -> Any:
             from RealtimeSTT import TranscriptionResult
 
+            about = {"samples": len(audio)}
             try:
                 with self._one_at_a_time:
                     text = transcribe(audio)
                 if not isinstance(text, str):
                     raise TypeError(f"it returned {type(text).__name__}, expected str")
-                return TranscriptionResult(text)
+                return TranscriptionResult(text, metadata=about)
             except Exception as error:
-                return TranscriptionResult("", metadata={"error": error})
+                return TranscriptionResult("", metadata=about | {"error": error})
 
         return executor
 
@@ -159,8 +166,10 @@ class Listener:
         while not self._closed.is_set():
             self._recorder.last_transcription_metadata = None
             text = self._recorder.text()
-            error = (self._recorder.last_transcription_metadata or {}).get("error")
-            self._events.put(Event("failed", monotonic(), error) if error else Event("text", monotonic(), text or ""))
+            about = self._recorder.last_transcription_metadata
+            if about:  # else it was interrupted
+                what, said = ("failed", about["error"]) if "error" in about else ("text", text or "")
+                self._events.put(Event(what, monotonic(), said, about["samples"]))
 
     def _check(self) -> None:
         """Nothing is told any more: is there still somebody who could?"""
@@ -169,7 +178,7 @@ class Listener:
         if not self._recorder.recording_thread.is_alive():
             raise SpeechError("the recorder has stopped by itself; close this Listener and make a new one")
         if self._tape.pending and monotonic() - self._tape.pending[0].recorded > self._patience_s:
-            lost = self._tape.pending.popleft()
+            lost = self._tape.give_up()
             raise SpeechError(
                 f"the transcriber gave no answer to {lost.ended - lost.began:.1f} s of speech within "
                 f"{self._patience_s:g} s; raise patience_s, or use a faster one"

@@ -70,7 +70,7 @@ def build(executor: Callable[..., Any], partial: Callable[..., Any] | None, micr
     try:
         from RealtimeSTT import AudioToTextRecorder
 
-        return AudioToTextRecorder(
+        recorder = AudioToTextRecorder(
             transcription_executor=executor,
             realtime_transcription_executor=partial,
             enable_realtime_transcription=partial is not None,
@@ -86,6 +86,10 @@ def build(executor: Callable[..., Any], partial: Callable[..., Any] | None, micr
             ensure_sentence_ends_with_period=False,
             **how,
         )
+        # As after its first text(): it then goes on by itself, and misses nothing while that thread is busy.
+        recorder.start_recording_on_voice_activity = recorder.stop_recording_on_voice_deactivity = True
+        recorder.continuous_listening = True
+        return recorder
     except (ImportError, OSError) as error:  # OSError: a shared library that does not load
         raise SpeechError(f"RealtimeSTT cannot be loaded ({error}); {INSTALL} again") from error
     finally:

@@ -39,11 +39,12 @@ class Utterance(NamedTuple):
 
 class Event(NamedTuple):
     """`what` a thread of the recorder told at `when` (monotonic): chunk, start, silence, voice, stop, partial, text,
-    failed or end; and what it `said`."""
+    failed or end; what it `said`, and, with a text, how many `samples` it is the text of."""
 
     what: str
     when: float
     said: Any = None
+    samples: int = 0
 
 
 class Tape:
@@ -58,13 +59,9 @@ class Tape:
         self.pending: deque[Utterance] = deque()
         self._confirmation_s = confirmation_s  # for so long silence is doubted
         self._ceased: float | None = None
+        self._late: deque[Utterance] = deque()  # given up, but their texts may come yet
         # The recorder's own buffer, and the chunk in which speech was noticed.
         self._frames: deque[bytes] = deque(maxlen=int(RATE // CHUNK * BEFORE_S) + 1)
-
-    @property
-    def seconds(self) -> float:
-        """How long the utterance is so far."""
-        return len(self._frames) * CHUNK / RATE if self.recording else 0.0
 
     def take(self, event: Event) -> Partial | Utterance | None:
         """What an event completes. SpeechError where a transcriber failed; its utterance is gone then."""
@@ -83,15 +80,30 @@ class Tape:
                 self.pending.append(self._cut(event.when))
             case "partial" if event.said.strip():
                 return Partial(event.said)
-            case "text" if self.pending:
+            case "text" if self._answers(event):
                 return self.pending.popleft()._replace(text=event.said, transcribed=event.when)
-            case "failed" if self.pending:
+            case "failed" if self._answers(event):
                 lost = self.pending.popleft()
                 raise SpeechError(
                     f"the transcriber failed on {lost.ended - lost.began:.1f} s of speech "
                     f"({type(event.said).__name__}: {event.said}); repair it, or give another"
                 ) from event.said
         return None
+
+    def give_up(self) -> Utterance:
+        """The oldest that waits for its text waits no more; the text is not taken for that of the next."""
+        self._late.append(self.pending.popleft())
+        return self._late[-1]
+
+    def _answers(self, event: Event) -> bool:
+        """Whether a text is that of the oldest utterance that waits, else of nobody: a wrong pair teaches wrongly."""
+        for waiting in (self._late, self.pending):
+            # An utterance that was cut short may be a chunk longer for one thread than for the other.
+            if waiting and abs(len(waiting[0].audio) - event.samples) <= 2 * CHUNK:
+                if waiting is self._late:
+                    self._late.popleft()
+                return waiting is self.pending
+        return False
 
     def _cut(self, when: float) -> Utterance:
         frames, last = list(self._frames), self.chunks * CHUNK / RATE
