@@ -10,6 +10,7 @@ from jax import Array
 from dellm_jax.errors import ArchitectureError, SurgeryError
 
 CONCEPTS = "concepts"
+DENSE, FILTERBANK, CONVOLUTION = KINDS = ("dense", "filterbank", "convolution")
 
 
 class Sense(Protocol):
@@ -45,13 +46,26 @@ class Sense(Protocol):
 
 @dataclass(frozen=True)
 class Assembly:
-    """A group of units that reads senses or other assemblies; `units` live at birth, `capacity` are allocated."""
+    """A group of units that reads senses or other assemblies; `units` live at birth, `capacity` are allocated.
+
+    `kind`: "dense" units say one number. Units in time say one a moment, and their mean to dense readers: those of a
+    "filterbank" hear `kernel` samples of a waveform every `stride` samples, stretched to `moments`; those of a
+    "convolution" hear `kernel` moments (0 = all there are) every `stride` moments, of a sense or assemblies in time.
+    """
 
     name: str
     reads: tuple[str, ...]
     units: int
     capacity: int = 0
     max_units: int = 0
+    kind: str = DENSE
+    kernel: int = 0
+    stride: int = 1
+    moments: int = 0
+
+    @property
+    def in_time(self) -> bool:
+        return self.kind != DENSE
 
 
 @dataclass(frozen=True)
@@ -111,7 +125,7 @@ class Architecture:
                         f"it may read {sorted(known)}"
                     )
             _unique(known, assembly.name)
-            rounded.append(_rounded(assembly, self.quantum))
+            rounded.append(_in_time(_rounded(assembly, self.quantum), self.senses, rounded))
         if not self.assemblies:
             raise ArchitectureError("architecture.assemblies is empty; a body needs at least one assembly")
         if self.concepts < 2:
@@ -129,6 +143,11 @@ class Architecture:
         """Who reads whom, the concepts included."""
         return {a.name: a.reads for a in self.assemblies} | {CONCEPTS: self.readers}
 
+    @property
+    def moments(self) -> dict[str, int]:
+        """Over how many moments a sense or an assembly in time tells what it tells."""
+        return _moments(self.senses, self.assemblies)
+
     def axis(self, node: str) -> str:
         """The name of the axis on which a sense, an assembly or the concepts lay their outputs."""
         if node == CONCEPTS:
@@ -140,8 +159,16 @@ class Architecture:
         return (
             {f"{sense.name}.inputs": sense.inputs for sense in self.senses}
             | {f"{assembly.name}.units": assembly.capacity for assembly in self.assemblies}
+            | {f"{assembly.name}.kernel": assembly.kernel for assembly in self.assemblies if assembly.in_time}
+            | {f"{name}.bands": bands for name, bands in self.bands.items()}
             | {CONCEPTS: self.concepts}
         )
+
+    @property
+    def bands(self) -> dict[str, int]:
+        """How many numbers a moment holds in the senses that are read moment by moment."""
+        heard = {source for a in self.assemblies if a.kind == CONVOLUTION for source in a.reads}
+        return {s.name: s.inputs // self.moments[s.name] for s in self.senses if s.name in heard}
 
     def smallest(self) -> "Architecture":
         """The same wiring with one unit in every assembly."""
@@ -184,3 +211,42 @@ def _rounded(assembly: Assembly, quantum: int) -> Assembly:
             "raise max_units or lower units"
         )
     return replace(assembly, capacity=capacity, max_units=assembly.max_units or 4 * capacity)
+
+
+def _moments(senses: tuple[Any, ...], assemblies: tuple[Assembly, ...] | list[Assembly]) -> dict[str, int]:
+    found = {sense.name: sense.moments for sense in senses if hasattr(sense, "moments")}
+    for assembly in assemblies:
+        if assembly.kind == CONVOLUTION:
+            found[assembly.name] = (found[assembly.reads[0]] - assembly.kernel) // assembly.stride + 1
+        elif assembly.kind == FILTERBANK:
+            found[assembly.name] = assembly.moments
+    return found
+
+
+def _in_time(assembly: Assembly, senses: tuple[Any, ...], before: list[Assembly]) -> Assembly:
+    """An assembly in time whose sources are told moment by moment, all over as many, with its kernel in numbers."""
+    where = f"assembly {assembly.name!r}"
+    if assembly.kind not in KINDS:
+        raise ArchitectureError(f"{where} has kind={assembly.kind!r}; choose one of {KINDS}")
+    if min(assembly.kernel, assembly.moments, assembly.stride - 1) < 0:
+        raise ArchitectureError(f"{where}: kernel and moments must be 0 or more and stride 1 or more, got {assembly}")
+    if assembly.kind == DENSE:
+        return assembly
+    if not assembly.reads:
+        raise ArchitectureError(f"{where} reads nothing; a {assembly.kind} needs something to hear")
+    if assembly.kind == FILTERBANK:
+        waveforms = [sense.name for sense in senses if hasattr(sense, "quadrature")]
+        if len(assembly.reads) != 1 or assembly.reads[0] not in waveforms or not assembly.kernel * assembly.moments:
+            raise ArchitectureError(
+                f"{where} is a filterbank: it reads one waveform ({waveforms or 'no sense is one'}, not "
+                f"{assembly.reads}) through a kernel of at least 1 sample to at least 1 moment, got {assembly}"
+            )
+        return assembly
+    known = _moments(senses, before)
+    told = {known.get(source, 0) for source in assembly.reads}
+    if len(told) != 1 or not min(told) >= max(assembly.kernel, 1):
+        raise ArchitectureError(
+            f"{where} is a convolution with a kernel of {assembly.kernel}: it reads what is told over one number of "
+            f"moments, at least its kernel; {assembly.reads} are told over {sorted(told)}, and all there are: {known}"
+        )
+    return replace(assembly, kernel=assembly.kernel or min(told))

@@ -153,7 +153,7 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
         params=params,
         homeostasis=adapt(
             homeostasis,
-            thought.values,
+            thought.values | thought.moments,
             thought.presence,
             lesson.weight,
             state.hyper["threshold_speed"],

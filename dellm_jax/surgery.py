@@ -180,7 +180,7 @@ def awaken(mind: Mind, state: Dellm, axis: str, positions: Sequence[int], key: A
             return leaf
         out, along = np.array(leaf), named[path].index(axis)
         at = (*[slice(None)] * along, positions)
-        out[at] = _newborn(path, node, out, along, alive, positions, key, state, warm)
+        out[at] = _newborn(path, node, out, named[path], alive, positions, key, state, warm)
         return jnp.asarray(out)
 
     return map_named(born, state)
@@ -190,14 +190,14 @@ def _newborn(
     path: str,
     node: str,
     leaf: np.ndarray,
-    along: int,
+    names: axes.Names,
     alive: np.ndarray,
     positions: np.ndarray,
     key: Array,
     state: Dellm,
     warm: bool,
 ) -> Any:
-    parts = path.split("/")
+    parts, along = path.split("/"), names.index(f"{node}.units" if node != CONCEPTS else node)
     living = np.compress(alive, leaf, axis=along)
     if parts[0] == "learner":
         if warm and SECOND_MOMENTS & set(parts[:-2]) and living.size:  # the last two are assembly and weight
@@ -213,13 +213,16 @@ def _newborn(
     if not incoming or parts[-1] == "bias" or leaf.ndim < 2:
         return 0.0
     heard, kin = sum(_living_inputs(state, node).values()), alive.sum() or positions.size
+    source = parts[-1].split("_", 1)[1]
+    other = _living_mask(state, source) if state.architecture.axis(source) in names else np.ones(leaf.shape[-2])
+    if leaf.ndim > 2:  # [kernel, source, units]: of moments or samples
+        heard = leaf.shape[0] * (heard if state.architecture.axis(source) in names else leaf.shape[1])
     scale = (2 / heard if parts[-1].startswith("from_") else 1 / kin) ** 0.5
     # Drawn in numpy: jax would compile a program for every number of births.
     seed = np.asarray(jax.random.key_data(named_key(key, path)))
     shape = [positions.size if i == along else size for i, size in enumerate(leaf.shape)]
     draw = scale * np.random.default_rng(seed).standard_normal(shape, np.float32)
-    other = _living_mask(state, parts[-1].split("_", 1)[1])
-    return draw * (other[:, None] if along == 1 else other[None, :])
+    return draw * (other[:, None] if parts[-1].startswith("from_") else other[None, :])
 
 
 def _living_mask(state: Dellm, node: str) -> np.ndarray:

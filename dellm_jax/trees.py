@@ -29,6 +29,16 @@ def named_key(key: jax.Array, name: str) -> jax.Array:
     return jax.random.fold_in(key, crc32(name.encode()))
 
 
+def inward(leaf: jax.Array) -> jax.Array:
+    """Sum of forward weights [..., source, units] over what each unit hears: [units]."""
+    return leaf.sum(tuple(range(leaf.ndim - 1)))
+
+
+def outward(leaf: jax.Array) -> jax.Array:
+    """Sum of forward weights [..., source, units] over who hears each source: [source]."""
+    return leaf.sum((*range(leaf.ndim - 2), leaf.ndim - 1))
+
+
 def nbytes(tree: Any) -> int:
     """Bytes held by the arrays of a tree."""
     return sum(leaf.size * _itemsize(leaf.dtype) for leaf in jax.tree.leaves(tree))

@@ -20,9 +20,9 @@ from dellm_jax.types import Array, Dellm, Mind
 
 
 def siblings(architecture: Architecture) -> list[tuple[str, ...]]:
-    """Assemblies that read the same sources and are read by the same readers, eldest first."""
+    """Assemblies that read the same sources and are read by the same readers, eldest first; none in time."""
     groups: dict[Any, list[str]] = {}
-    for assembly in architecture.assemblies:
+    for assembly in (assembly for assembly in architecture.assemblies if not assembly.in_time):
         groups.setdefault((frozenset(assembly.reads), readers_of(architecture, assembly.name)), []).append(
             assembly.name
         )

@@ -45,7 +45,7 @@ def curriculum(config: DictConfig) -> Curriculum:
 
 
 def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> Architecture:
-    """One sensory assembly a sense, one association assembly over them, room for the concepts.
+    """One sensory assembly a sense, or its stack of them, one association assembly over them, room for the concepts.
 
     Who has no nights has nothing to be judged by, and rehearses all that is remembered.
     A body that need not remember has no episodes and no semantic memory, and perceives at full resolution.
@@ -53,13 +53,11 @@ def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> A
     size = config.size
     senses = tuple(instantiate(config.stream[sense]) for sense in config.stream.senses)
     senses = tuple(sense.sharpest() for sense in senses) if config.sharp or not remembers else senses
-    sensory = tuple(
-        Assembly(ASSEMBLY_OF[sense.name], (sense.name,), size.units, max_units=size.max_units) for sense in senses
-    )
-    association = Assembly("association", tuple(a.name for a in sensory), size.units, max_units=size.max_units)
+    sensory = [_stack(config, sense.name) for sense in senses]
+    association = Assembly("association", tuple(s[-1].name for s in sensory), size.units, max_units=size.max_units)
     return Architecture(
         senses=senses,
-        assemblies=(*sensory, association),
+        assemblies=(*(assembly for stack in sensory for assembly in stack), association),
         concepts=CONCEPT_QUANTUM * -(-concepts // CONCEPT_QUANTUM),
         quantum=size.quantum,
         episodic_bytes=size.episodic_bytes if remembers else 0,
@@ -71,6 +69,19 @@ def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> A
         feedback=config.feedback,
         rules=config.rules if remembers else 0,
     )
+
+
+def _stack(config: DictConfig, sense: str) -> list[Assembly]:
+    """The assemblies from a sense upwards, each reading the one before."""
+    stack, before = [], sense
+    for how in config.stream.stacks.get(sense, []):
+        try:
+            stack.append(Assembly(reads=(before,), **how))
+        except TypeError as error:
+            raise ConfigError(f"stream.stacks.{sense}: {error}; give the fields of an assembly but `reads`") from error
+        before = stack[-1].name
+    size = config.size
+    return stack or [Assembly(ASSEMBLY_OF[sense], (sense,), size.units, max_units=size.max_units)]
 
 
 def mind(config: DictConfig) -> Mind:

@@ -73,6 +73,7 @@ class Stream:
 
     `blur`: the share of every day that is mixed with other days; `examples`: how many a day has (0 = all there are);
     `mixed`: 0 lives day after day, n lives everything mixed, n times; without `exams` it is judged only as it goes.
+    `stacks`: of a sense that is not heard by one dense assembly, those that hear it, each reading the one before.
     """
 
     name: str = "digits"
@@ -88,6 +89,7 @@ class Stream:
     audio: dict[str, Any] = field(default_factory=dict)
     text: dict[str, Any] = field(default_factory=dict)
     signal: dict[str, Any] = field(default_factory=dict)
+    stacks: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from dellm_jax.architecture import CONCEPTS
-from dellm_jax.trees import map_named
+from dellm_jax.trees import inward, map_named, outward
 from dellm_jax.types import Array, Thought
 
 
@@ -109,8 +109,8 @@ def continual_backprop(
 
 def _strengths(params: Any, node: str) -> tuple[Array, Array]:
     """Sums of |w_in| and |w_out| of every unit [U]."""
-    w_in = sum(jnp.abs(leaf).sum(0) for name, leaf in params[node].items() if name.startswith("from_"))
-    w_out = sum(jnp.abs(leaves[f"from_{node}"]).sum(1) for leaves in params.values() if f"from_{node}" in leaves)
+    w_in = sum(inward(jnp.abs(leaf)) for name, leaf in params[node].items() if name.startswith("from_"))
+    w_out = sum(outward(jnp.abs(leaves[f"from_{node}"])) for leaves in params.values() if f"from_{node}" in leaves)
     return w_in, w_out
 
 
@@ -118,8 +118,9 @@ def _reborn(params: Any, node: str, renewed: Array, alive: Array, key: Array) ->
     """Fresh He weights over the living inputs in, none out, no bias, for the units `renewed` [U]."""
     out = {name: dict(leaves) for name, leaves in params.items()}
     incoming = {name: leaf for name, leaf in out[node].items() if name.startswith("from_")}
-    heard = {name: (jnp.abs(leaf) > 0).any(1) for name, leaf in incoming.items()}
-    fan_in = jnp.maximum(sum(ears.sum() for ears in heard.values()), 1)
+    heard = {name: outward(jnp.abs(leaf)) > 0 for name, leaf in incoming.items()}
+    taps = {name: leaf.size // (leaf.shape[-2] * leaf.shape[-1]) for name, leaf in incoming.items()}
+    fan_in = jnp.maximum(sum(taps[name] * ears.sum() for name, ears in heard.items()), 1)
     for place, (name, leaf) in enumerate(incoming.items()):
         fresh = jnp.sqrt(2 / fan_in) * jax.random.normal(jax.random.fold_in(key, place), leaf.shape)
         out[node][name] = jnp.where(renewed & alive, jnp.where(heard[name][:, None], fresh, 0.0), leaf)

@@ -13,7 +13,8 @@ from dellm_jax.types import Array
 def on_forward(change: Callable[..., Array], updates: Any, params: Any, pre: dict, post: dict) -> Any:
     """`change(weights, pre [B, I], post [B, U])` on each leaf `<assembly>/from_<source>`; every other update is zero.
 
-    A weight whose source or assembly took no part in the experience stays as it is.
+    A weight whose source or assembly took no part in the experience stays as it is, and so do weights in time, of which
+    the means that are left of their two ends say too little.
     """
 
     def one(path: str, update: Any, weights: Any) -> Any:
@@ -21,7 +22,7 @@ def on_forward(change: Callable[..., Array], updates: Any, params: Any, pre: dic
             return update
         *_, assembly, leaf = path.split("/")
         source = leaf.removeprefix("from_")
-        if source == leaf or source not in pre or assembly not in post:
+        if source == leaf or source not in pre or assembly not in post or weights.ndim > 2:
             return jnp.zeros_like(weights)
         return change(weights, pre[source], post[assembly])
 

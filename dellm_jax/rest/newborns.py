@@ -30,11 +30,14 @@ def steepest(mind: Mind, state: Dellm, name: str, born: np.ndarray, key: Array) 
     Fan-in 0; fan-out +v and -v of a pair, v the singular vectors of M = E[h (dL/dz)^T] on memory, largest first: h [I]
     what the assembly hears, z [O] the drives of all who hear it. Of all fan-outs of one length v_1 makes the gradient
     of the fan-in largest, for |dL/dw_in| = |M v|. A unit that fires exactly 0 has no slope, so each fires `AWAKE`;
-    |v| is `LOUDNESS` times the mean of the living. There are rank(M) pairs at most, the other newborns stay silent.
+    |v| is `LOUDNESS` times the mean of the living. There are rank(M) pairs at most, the other newborns stay silent;
+    so do those in time, and those heard by assemblies in time.
     Source: GradMax (Evci et al., 2022), whose newborns come alone and change the function by their bias.
     """
     reads = state.architecture.reads
     readers = [reader for reader, sources in reads.items() if name in sources]
+    if {name, *readers} & {assembly.name for assembly in state.architecture.assemblies if assembly.in_time}:
+        return state
     params = {node: dict(leaves) for node, leaves in state.params.items()}
     ends = np.cumsum([params[reader]["bias"].size for reader in readers])[:-1]
     said = np.concatenate([np.asarray(params[reader][f"from_{name}"]) for reader in readers], axis=1)

@@ -81,8 +81,9 @@ def _left_to(state: Dellm, name: str, lives: np.ndarray, dying: np.ndarray, X: A
     for reader, sources in state.architecture.reads.items():
         if name in sources:
             said = params[reader][f"from_{name}"]
-            params[reader]["bias"] = params[reader]["bias"] + c @ said[dying]
-            params[reader][f"from_{name}"] = said.at[lives].add(X @ said[dying])
+            lost = said[..., dying, :]
+            params[reader]["bias"] = params[reader]["bias"] + (c @ lost).reshape(-1, lost.shape[-1]).sum(0)
+            params[reader][f"from_{name}"] = said.at[..., lives, :].add(X @ lost)
     return state.replace(params=params)
 
 

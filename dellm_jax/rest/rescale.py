@@ -4,6 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from dellm_jax.trees import inward, outward
 from dellm_jax.types import Array, Dellm, Mind, Report, Stage
 
 
@@ -31,10 +32,10 @@ def _balance(reads: dict[str, tuple[str, ...]], params: Any, homeostasis: Any, m
     homeostasis = {node: dict(kept) for node, kept in homeostasis.items()}
     for node in params:
         readers = [reader for reader, sources in reads.items() if node in sources]
-        if not readers:
+        if not readers or "threshold" not in homeostasis[node]:  # a filterbank tells logarithms: it is no rectifier
             continue
-        w_in = sum((params[node][f"from_{source}"] ** 2).sum(0) for source in reads[node]) ** 0.5
-        w_out = sum((params[reader][f"from_{node}"] ** 2).sum(1) for reader in readers) ** 0.5
+        w_in = sum(inward(params[node][f"from_{source}"] ** 2) for source in reads[node]) ** 0.5
+        w_out = sum(outward(params[reader][f"from_{node}"] ** 2) for reader in readers) ** 0.5
         talks = (w_in > 0) & (w_out > 0)  # a newborn that says nothing yet keeps its ears
         s = jnp.where(talks, jnp.clip(jnp.sqrt(w_out / jnp.where(w_in > 0, w_in, 1.0)), 1 / most, most), 1.0)
         for source in reads[node]:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from dellm_jax import experience as experiences
 from dellm_jax.learning import top_down
 from dellm_jax.memory import episodic
+from dellm_jax.trees import inward, outward
 from dellm_jax.types import Array, Dellm, Mind, Thought
 
 EPISODES = 512
@@ -29,9 +30,9 @@ def utility(state: Dellm) -> dict[str, Array]:
     out = {}
     for assembly in state.architecture.assemblies:
         leaves = state.params[assembly.name]
-        w_in = sum((leaves[f"from_{source}"] ** 2).sum(0) for source in assembly.reads) ** 0.5
+        w_in = sum(inward(leaves[f"from_{source}"] ** 2) for source in assembly.reads) ** 0.5
         w_out = sum(
-            (state.params[reader][f"from_{assembly.name}"] ** 2).sum(1)
+            outward(state.params[reader][f"from_{assembly.name}"] ** 2)
             for reader, sources in reads.items()
             if assembly.name in sources
         )

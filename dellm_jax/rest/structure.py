@@ -46,5 +46,5 @@ def described(state: Dellm) -> Report:
 
 def _between_the_living(params: dict, homeostasis: dict, reader: str, source: str) -> np.ndarray:
     """|w| of a connection, without the rows and columns of silent units."""
-    weights = np.abs(params[reader][f"from_{source}"])[:, homeostasis[reader]["active"] > 0]
-    return weights[homeostasis[source]["active"] > 0] if source in homeostasis else weights
+    weights = np.abs(params[reader][f"from_{source}"])[..., homeostasis[reader]["active"] > 0]
+    return weights[..., homeostasis[source]["active"] > 0, :] if source in homeostasis else weights

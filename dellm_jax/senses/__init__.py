@@ -5,7 +5,8 @@ from dellm_jax.senses.hearing import Audio
 from dellm_jax.senses.reading import Text
 from dellm_jax.senses.signal import Signal
 from dellm_jax.senses.vision import Image
+from dellm_jax.senses.waveform import Waveform
 
-KINDS = {kind.__name__: kind for kind in (Image, FourierImage, Audio, Text, Signal)}
+KINDS = {kind.__name__: kind for kind in (Image, FourierImage, Audio, Waveform, Text, Signal)}
 
-__all__ = ["KINDS", "Audio", "FourierImage", "Image", "Signal", "Text"]
+__all__ = ["KINDS", "Audio", "FourierImage", "Image", "Signal", "Text", "Waveform"]

@@ -105,15 +105,24 @@ class Audio:
     def features(self) -> int:
         return 2 * self.filters * self.cells**2
 
+    @property
+    def moments(self) -> int:
+        """Convolutions read a percept as `frames` moments of `mels` bands."""
+        return self.frames
+
     def sharpest(self) -> "Audio":
         """The same sense with codes of full resolution: what a learner perceives that need not remember."""
         return replace(self, code_frames=self.frames, code_mels=self.mels, code_bits=8)
 
     def decibels(self, raw: Array) -> Array:
-        """int16 [B, samples] -> log-mel [B, 1 + (samples - window) // hop, mels] in dB, from the floor to 0 = peak."""
-        count = 1 + (self.samples - self.window) // self.hop
+        """int16 [B, samples] -> log-mel [B, 1 + (samples - window) // hop, mels] in dB, from the floor to 0 = peak.
+
+        float32 waveforms of any length are heard as they are.
+        """
+        x = raw.astype(jnp.float32) / 32768 if jnp.issubdtype(raw.dtype, jnp.integer) else raw
+        count = 1 + (x.shape[1] - self.window) // self.hop
         starts = self.hop * np.arange(count)[:, None] + np.arange(self.window)
-        frames = (raw.astype(jnp.float32) / 32768)[:, starts] * np.hanning(self.window + 1)[:-1].astype(np.float32)
+        frames = x[:, starts] * np.hanning(self.window + 1)[:-1].astype(np.float32)
         power = jnp.abs(jnp.fft.rfft(frames)) ** 2
         decibel = 10 * jnp.log10(jnp.maximum(power @ mel_filterbank(self.rate, self.window, self.mels).T, 1e-10))
         return jnp.maximum(decibel - decibel.max((1, 2), keepdims=True), -FLOOR_DB)
