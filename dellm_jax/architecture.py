@@ -16,7 +16,9 @@ DENSE, FILTERBANK, CONVOLUTION = KINDS = ("dense", "filterbank", "convolution")
 class Sense(Protocol):
     """How one modality enters: raw array -> percept for the cortex, code for memory, frozen features for meaning.
 
-    The numbers that a code holds are its latent; decode(code) = depict(latent(code)).
+    The numbers that a code holds are its latent; decode(code) = depict(latent(code)). A sense whose percept is a row of
+    `moments` can be read by convolutions; one whose percept is a waveform gives filterbanks their filters at birth by
+    `quadrature(kernel, filters)` -> [kernel, 2, filters], and the share of the mean in time they take away, `colour`.
     """
 
     name: str

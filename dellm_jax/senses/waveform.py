@@ -37,9 +37,9 @@ class Waveform:
     quiet: float = 20.0
     colour: float = 0.5
     filters: int = 32
-    pitch: float = 0.2
-    cut: float = 0.1
-    tilt: float = 0.6
+    pitch: float = 0.12
+    cut: float = 0.05
+    tilt: float = 0.3
     noise: float = 20.0
     gain: float = 0.2
 
@@ -127,7 +127,8 @@ class Waveform:
         """
         for_chance, for_noise = jax.random.split(key)
         pitch, gain, noise, *rest = jax.random.uniform(for_chance, (7, percept.shape[0], 1), minval=-1.0, maxval=1.0)
-        last = (self.longest - jnp.argmax((percept != 0)[:, ::-1], 1))[:, None]
+        there = percept != 0
+        last = jnp.where(there.any(1), self.longest - jnp.argmax(there[:, ::-1], 1), 0)[:, None]
         begin, early = (self.cut * last * jax.nn.relu(one) for one in rest[:2])
         moment = begin + np.arange(self.longest) * jnp.exp(self.pitch * pitch)
         low = jnp.floor(moment).astype(jnp.int32)

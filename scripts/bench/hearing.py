@@ -44,8 +44,8 @@ OPTIONS = {
     "folds": ",".join(("official", *SPEAKERS)),
     "seeds": "0,1,2",
     "epochs": "20",
-    "batch": "64",
-    "rate": "2e-3",
+    "batch": "16",
+    "rate": "1e-3",
     "filters": "0.1",  # the rate of a filterbank, in rates
     "decay": "1e-4",
     "validate": "false",
@@ -177,9 +177,9 @@ def main() -> None:
     chosen = {key: options[key] for key in ("epochs", "batch", "rate", "filters", "decay", "validate", "body")}
     rows = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     rows = [row for row in rows if row["options"] == chosen]
-    for fold in folds:
-        for front in fronts:
-            for seed in map(int, seeds):
+    for seed in map(int, seeds):
+        for fold in folds:
+            for front in fronts:
                 if any((r["front"], r["fold"], r["seed"]) == (front, fold, seed) for r in rows):
                     continue
                 began, corpus = perf_counter(), data(fold, options["validate"] == "true")

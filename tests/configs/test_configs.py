@@ -62,7 +62,9 @@ def test_every_file_builds_laws_and_rhythm(file: Path) -> None:
     assert mind.rehearse == config.cycle.rehearse
     assert [name for name, _ in schedule.night] == [name for name, stage in config.rest.items() if stage]
     assert [sense.name for sense in body.senses] == list(config.stream.senses)
-    assert all(assembly.units == config.size.units for assembly in body.assemblies)
+    stacked = {how["name"]: how["units"] for stack in config.stream.stacks.values() for how in stack}
+    assert {a.name: a.units for a in body.assemblies if a.name in stacked} == stacked
+    assert all(a.units == config.size.units for a in body.assemblies if a.name not in stacked)
 
 
 @pytest.mark.parametrize("stream", STREAMS)

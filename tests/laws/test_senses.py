@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dellm_jax.errors import ArchitectureError
-from dellm_jax.senses import Audio, FourierImage, Image, Signal, Text, grid
+from dellm_jax.senses import Audio, FourierImage, Image, Signal, Text, Waveform, grid
 from dellm_jax.senses.hearing import mel_filterbank
 from dellm_jax.senses.reading import BEGIN, END
 
@@ -286,6 +286,63 @@ def test_a_rest_varies_the_length_of_the_vocal_tract():
     assert np.abs(factor).max() <= 0.2 + 1e-3 and factor.min() < -0.15 and factor.max() > 0.15
 
 
+# hearing the waveform itself
+
+
+def said(samples: int, begin: int, end: int) -> np.ndarray:
+    """`spoken`, as int16 [1, samples]."""
+    return spoken(samples, begin, end).round().astype(np.int16)[None]
+
+
+def test_a_waveform_is_remembered_by_mu_law():
+    """|decode(encode(raw)) - percept| is at most half a step of G.711's curve; nothing stays nothing."""
+    sense = Waveform(samples=4000, longest=3000)
+    raw = said(4000, 800, 2800)
+    percept, code = np.asarray(sense.perceive(raw)), sense.encode(raw)
+    assert code.dtype == jnp.uint8 and code.shape == (1, sense.code_bytes) == (1, 3000)
+    decoded = np.asarray(sense.decode(code))
+    curve = lambda x: np.sign(x) * np.log1p(255 * np.abs(x)) / np.log(256)  # noqa: E731
+    assert np.abs(curve(decoded) - curve(percept)).max() <= 0.5 / 127 + 1e-5
+    assert not decoded[percept == 0].any() and np.ptp(np.asarray(code)[percept == 0]) == 0
+    np.testing.assert_allclose(np.asarray(sense.depict(sense.latent(code))), decoded)
+    every = np.arange(1, 256, dtype=np.uint8)[None]
+    back = np.round(127 * curve(np.asarray(sense.decode(every)))) + 128
+    np.testing.assert_array_equal(back, every, err_msg="and the second time nothing is lost")
+
+
+def test_a_waveform_is_heard_from_its_beginning_at_one_loudness():
+    """Whatever its loudness and whenever it begins (by whole hundredths of a second), a sound is one percept."""
+    sense = Waveform(samples=4000, longest=3000)
+    first = said(4000, 800, 2800)
+    raw = np.concatenate([first, first // 2, np.roll(first, 400, axis=1), 0 * first])
+    heard = np.asarray(sense.perceive(raw))
+    np.testing.assert_allclose(heard[1:3], heard[:1].repeat(2, 0), atol=2e-4)
+    there = np.flatnonzero(heard[0])
+    assert there.min() <= 81 and np.ptp(there) == pytest.approx(2000, abs=2), "to within a hundredth of a second"
+    assert np.sqrt((heard[0, : there.max()] ** 2).mean()) == pytest.approx(0.1, rel=0.05) and not heard[3].any()
+
+
+def test_a_rest_hears_the_waveform_a_little_differently():
+    """Nothing varied is the same sound; pitch scales time by e^(+-pitch), cut shortens it, and it stays in [-1, 1]."""
+    still = {"pitch": 0.0, "cut": 0.0, "tilt": 0.0, "gain": 0.0, "noise": 200.0}
+    sense, key = Waveform(samples=4000, longest=3000, **still), jax.random.key(0)
+    percept = jnp.repeat(sense.perceive(said(4000, 800, 2800)), 32, axis=0)
+    same = np.asarray(sense.augment(key, percept))
+    np.testing.assert_allclose(same[:, :1900], percept[:, :1900], rtol=0.02, atol=1e-5)
+    length = lambda x: x.shape[1] - np.argmax(np.asarray(x)[:, ::-1] != 0, axis=1)  # noqa: E731
+    whole = length(percept)[0]
+    turned = np.log(
+        whole / length(Waveform(samples=4000, longest=3000, **(still | {"pitch": 0.2})).augment(key, percept))
+    )
+    assert np.abs(turned).max() <= 0.2 + 2e-3 and turned.min() < -0.12 and turned.max() > 0.12
+    shorter = length(Waveform(samples=4000, longest=3000, **(still | {"cut": 0.2})).augment(key, percept)) / whole
+    assert 0.6 - 2e-3 <= shorter.min() < 0.8 and shorter.max() <= 1
+    wild = np.asarray(Waveform(samples=4000, longest=3000, noise=0.0).augment(key, percept))
+    assert wild.shape == percept.shape and np.isfinite(wild).all() and np.abs(wild).max() <= 1
+    assert np.abs(wild - np.asarray(percept)).mean(1).min() > 0.01
+    assert not np.asarray(sense.augment(key, 0 * percept)).any(), "silence stays silent"
+
+
 # reading
 
 
@@ -493,6 +550,7 @@ SENSES = [
     Image(5, 7, 2, code_side=3, code_bits=2, filters=3, kernel=3, cells=2),
     Image(4, 4, code_side=4, code_bits=1, filters=2, kernel=5, stride=3, cells=3),
     Audio(samples=700, mels=9, code_frames=2, code_mels=5, code_bits=4, filters=3, cells=2),
+    Waveform(samples=700, longest=600, filters=3),
     Text(width=5, buckets=24),
     Text(width=5, buckets=32, words=2, expansion=40),
     Signal(7, -3.0, 2.0, code_bits=4, filters=5),
@@ -552,6 +610,9 @@ IMPOSSIBLE = [
         )
     ),
     (Audio, {"samples": 255}),
+    (Waveform, {"samples": 100, "longest": 300}),
+    (Waveform, {"rate": 50, "longest": 100}),
+    *((Waveform, {field: -1.0}) for field in ("quiet", "pitch", "cut", "tilt", "gain")),
     (Audio, {"code_bits": 16}),
     *((Text, {field: 0}) for field in ("width", "buckets", "longest", "shortest")),
     (Text, {"shortest": 5}),
