@@ -1,6 +1,7 @@
 """What is static about a life: its senses, its assemblies, and the size of every named axis."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -50,9 +51,10 @@ class Sense(Protocol):
 class Assembly:
     """A group of units that reads senses or other assemblies; `units` live at birth, `capacity` are allocated.
 
-    `kind`: "dense" units say one number. Units in time say one a moment, and their mean to dense readers: those of a
-    "filterbank" hear `kernel` samples of a waveform every `stride` samples, stretched to `moments`; those of a
-    "convolution" hear `kernel` moments (0 = all there are) every `stride` moments, of a sense or assemblies in time.
+    `kind`: "dense" units say one number. Units in time say one in every moment and band, and their mean to dense
+    readers. Those of a "filterbank" hear `kernel` samples of a waveform every `stride` samples, stretched to `moments`,
+    through a filter in each of `bands`; those of a "convolution" hear `kernel` moments every `stride` and `reach` bands
+    every `step` (0 = all there are), of a sense or of assemblies in time.
     """
 
     name: str
@@ -64,6 +66,9 @@ class Assembly:
     kernel: int = 0
     stride: int = 1
     moments: int = 0
+    bands: int = 1
+    reach: int = 0
+    step: int = 1
 
     @property
     def in_time(self) -> bool:
@@ -146,9 +151,9 @@ class Architecture:
         return {a.name: a.reads for a in self.assemblies} | {CONCEPTS: self.readers}
 
     @property
-    def moments(self) -> dict[str, int]:
-        """Over how many moments a sense or an assembly in time tells what it tells."""
-        return _moments(self.senses, self.assemblies)
+    def maps(self) -> dict[str, tuple[int, int]]:
+        """Over how many moments and bands a sense or an assembly in time tells what it tells."""
+        return _maps(self.senses, self.assemblies)
 
     def axis(self, node: str) -> str:
         """The name of the axis on which a sense, an assembly or the concepts lay their outputs."""
@@ -162,15 +167,10 @@ class Architecture:
             {f"{sense.name}.inputs": sense.inputs for sense in self.senses}
             | {f"{assembly.name}.units": assembly.capacity for assembly in self.assemblies}
             | {f"{assembly.name}.kernel": assembly.kernel for assembly in self.assemblies if assembly.in_time}
-            | {f"{name}.bands": bands for name, bands in self.bands.items()}
+            | {f"{assembly.name}.reach": assembly.reach for assembly in self.assemblies if assembly.kind == CONVOLUTION}
+            | {f"{assembly.name}.bands": assembly.bands for assembly in self.assemblies if assembly.kind == FILTERBANK}
             | {CONCEPTS: self.concepts}
         )
-
-    @property
-    def bands(self) -> dict[str, int]:
-        """How many numbers a moment holds in the senses that are read moment by moment."""
-        heard = {source for a in self.assemblies if a.kind == CONVOLUTION for source in a.reads}
-        return {s.name: s.inputs // self.moments[s.name] for s in self.senses if s.name in heard}
 
     def smallest(self) -> "Architecture":
         """The same wiring with one unit in every assembly."""
@@ -215,27 +215,29 @@ def _rounded(assembly: Assembly, quantum: int) -> Assembly:
     return replace(assembly, capacity=capacity, max_units=assembly.max_units or 4 * capacity)
 
 
-def _moments(senses: tuple[Any, ...], assemblies: tuple[Assembly, ...] | list[Assembly]) -> dict[str, int]:
-    found = {sense.name: sense.moments for sense in senses if hasattr(sense, "moments")}
-    for assembly in assemblies:
-        if assembly.kind == CONVOLUTION:
-            found[assembly.name] = (found[assembly.reads[0]] - assembly.kernel) // assembly.stride + 1
-        elif assembly.kind == FILTERBANK:
-            found[assembly.name] = assembly.moments
+def _maps(senses: tuple[Any, ...], assemblies: Sequence[Assembly]) -> dict[str, tuple[int, int]]:
+    found = {
+        sense.name: (sense.moments, sense.inputs // sense.moments) for sense in senses if hasattr(sense, "moments")
+    }
+    for a in assemblies:
+        if a.kind == CONVOLUTION:
+            moments, bands = found[a.reads[0]]
+            found[a.name] = (moments - a.kernel) // a.stride + 1, (bands - a.reach) // a.step + 1
+        elif a.kind == FILTERBANK:
+            found[a.name] = a.moments, a.bands
     return found
 
 
-def _in_time(assembly: Assembly, senses: tuple[Any, ...], before: list[Assembly]) -> Assembly:
+def _in_time(assembly: Assembly, senses: tuple[Any, ...], before: Sequence[Assembly]) -> Assembly:
     """An assembly in time whose sources are told moment by moment, all over as many, with its kernel in numbers."""
-    where = f"assembly {assembly.name!r}"
+    where, least = f"assembly {assembly.name!r}", min(assembly.stride, assembly.step, assembly.bands)
     if assembly.kind not in KINDS:
         raise ArchitectureError(f"{where} has kind={assembly.kind!r}; choose one of {KINDS}")
-    if min(assembly.kernel, assembly.moments, assembly.stride - 1) < 0:
-        raise ArchitectureError(f"{where}: kernel and moments must be 0 or more and stride 1 or more, got {assembly}")
+    if min(assembly.kernel, assembly.reach, assembly.moments, least - 1) < 0:
+        raise ArchitectureError(f"{where}: stride, step and bands must be 1 or more, other sizes 0 or more: {assembly}")
     if assembly.kind == DENSE:
         return assembly
-    if not assembly.reads:
-        raise ArchitectureError(f"{where} reads nothing; a {assembly.kind} needs something to hear")
+    known = _maps(senses, before)
     if assembly.kind == FILTERBANK:
         waveforms = [sense.name for sense in senses if hasattr(sense, "quadrature")]
         if len(assembly.reads) != 1 or assembly.reads[0] not in waveforms or not assembly.kernel * assembly.moments:
@@ -244,11 +246,11 @@ def _in_time(assembly: Assembly, senses: tuple[Any, ...], before: list[Assembly]
                 f"{assembly.reads}) through a kernel of at least 1 sample to at least 1 moment, got {assembly}"
             )
         return assembly
-    known = _moments(senses, before)
-    told = {known.get(source, 0) for source in assembly.reads}
-    if len(told) != 1 or not min(told) >= max(assembly.kernel, 1):
+    told = {known.get(source, (0, 0)) for source in assembly.reads}
+    moments, bands = min(told, default=(0, 0))
+    if len(told) != 1 or moments < max(assembly.kernel, 1) or bands < assembly.reach:
         raise ArchitectureError(
-            f"{where} is a convolution with a kernel of {assembly.kernel}: it reads what is told over one number of "
-            f"moments, at least its kernel; {assembly.reads} are told over {sorted(told)}, and all there are: {known}"
+            f"{where} is a convolution of {assembly.kernel} moments and {assembly.reach} bands, which its sources must "
+            f"have, all alike: {assembly.reads} are told over {sorted(told)}, and all there are: {known}"
         )
-    return replace(assembly, kernel=assembly.kernel or min(told))
+    return replace(assembly, kernel=assembly.kernel or moments, reach=assembly.reach or bands)

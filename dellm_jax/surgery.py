@@ -215,8 +215,8 @@ def _newborn(
     heard, kin = sum(_living_inputs(state, node).values()), alive.sum() or positions.size
     source = parts[-1].split("_", 1)[1]
     other = _living_mask(state, source) if state.architecture.axis(source) in names else np.ones(leaf.shape[-2])
-    if leaf.ndim > 2:  # [kernel, source, units]: of moments or samples
-        heard = leaf.shape[0] * (heard if state.architecture.axis(source) in names else leaf.shape[1])
+    if leaf.ndim > 2:  # [kernel, reach, source, units] in time, [kernel, 2, bands, units] of a filterbank
+        heard = leaf.shape[0] * leaf.shape[1] * (heard if state.architecture.axis(source) in names else 1)
     scale = (2 / heard if parts[-1].startswith("from_") else 1 / kin) ** 0.5
     # Drawn in numpy: jax would compile a program for every number of births.
     seed = np.asarray(jax.random.key_data(named_key(key, path)))

@@ -74,7 +74,7 @@ class Thought:
     """`logits` [B, C]; `values`: outputs [B, N] of every sense and assembly; `presence`: [B] in {0, 1} of each.
 
     A source whose presence is known to be one everywhere (a body with a single sense) has no entry in `presence`.
-    `moments`: outputs [B, T, U] of the assemblies in time, whose values are the means.
+    `moments`: outputs [B, T, P, U] of the assemblies in time, whose values are the means.
     """
 
     logits: Array

@@ -33,7 +33,7 @@ class Cortex(nn.Module):
                 continue
             if node in self.in_time:
                 moments[node] = assembly(values | moments, known)
-                values[node] = moments[node].mean(1)
+                values[node] = moments[node].mean((1, 2))
             else:
                 values[node] = assembly(values, known)
             own = presence_of(assembly.forward, values, known)
@@ -76,7 +76,7 @@ class Cortex(nn.Module):
                 continue
             if node in self.in_time:
                 moments[node] = assembly(values | moments, presence)
-                mu[node] = moments[node].mean(1)
+                mu[node] = moments[node].mean((1, 2))
             else:
                 mu[node] = assembly(values, presence)
         return mu | {CONCEPTS: self._logits(values, presence)}

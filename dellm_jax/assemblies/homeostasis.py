@@ -8,10 +8,10 @@ RATE_DECAY = 0.99
 
 
 def firing(values: Array, weight: Array) -> Array:
-    """P(a > 0) of each unit: outputs [B, U], or [B, T, U] moment by moment, and weights [B] -> [U]."""
+    """P(a > 0) of each unit: outputs [B, U], or [B, T, P, U] in time, and weights [B] -> [U]."""
     total = jnp.maximum(weight.sum(), 1e-6)
     fires = (values > 0).astype(values.dtype)
-    return weight @ (fires if fires.ndim == 2 else fires.mean(1)) / total
+    return weight @ (fires if fires.ndim == 2 else fires.mean((1, 2))) / total
 
 
 def adapt(
@@ -24,7 +24,7 @@ def adapt(
 ) -> dict:
     """theta += speed (P(a > 0) - target) and a running firing rate, for the active units of every assembly.
 
-    `values`: assembly -> [B, U] or [B, T, U]; `presence`: assembly -> [B] (no entry = surely there); `weight` [B].
+    `values`: assembly -> [B, U] or [B, T, P, U]; `presence`: assembly -> [B] (no entry = surely there); `weight` [B].
     An example in which an assembly took no part does not count for it; without any it keeps its state.
     What is not rectified has a rate but no threshold.
     Source: intrinsic plasticity as thresholds (Turrigiano & Nelson, 2004).

@@ -13,19 +13,22 @@ QUIET = 1e-3  # power of a band, of a waveform of unit-energy filters, below whi
 AT_REST = -0.5  # so that a filter at birth tells about zero of speech on average
 
 
-def convolved(x: Array, weights: Array, stride: int) -> Array:
-    """sum_k x[t stride + k] W_k in every moment t that has all of the kernel: [B, T, N], [K, N, U] -> [B, T', U].
+def convolved(x: Array, weights: Array, stride: int, step: int) -> Array:
+    """sum_kr x[t stride + k, p step + r] W_kr wherever all of the kernel is: [B, T, P, N] -> [B, T', P', U].
 
+    `weights` [K, R, N, U].
     As one product of windows laid side by side: XLA's own convolution is faster alone, but not in loops on CPU.
     """
-    kernel = weights.shape[0]
-    last = (x.shape[1] - kernel) // stride * stride
-    windows = jnp.concatenate([x[:, k : k + last + 1 : stride] for k in range(kernel)], axis=-1)
-    return windows @ weights.reshape(-1, weights.shape[-1])
+    kernel, reach = weights.shape[:2]
+    if x.shape[1:3] == (kernel, reach):
+        return (x.reshape(x.shape[0], -1) @ weights.reshape(-1, weights.shape[-1]))[:, None, None]
+    last, top = (x.shape[1] - kernel) // stride * stride, (x.shape[2] - reach) // step * step
+    windows = [x[:, k : k + last + 1 : stride, r : r + top + 1 : step] for k in range(kernel) for r in range(reach)]
+    return jnp.concatenate(windows, axis=-1) @ weights.reshape(-1, weights.shape[-1])
 
 
 def filtered(x: Array, pairs: Array, stride: int) -> Array:
-    """Power in every band, once every `stride` samples: [B, S], [K, 2, U] -> |x * h_u|^2 [B, ceil(S / stride), U].
+    """Power in every band, once every `stride` samples: [B, S], [K, 2, ...] -> |x * h|^2 [B, ceil(S / stride), -1].
 
     The middle of the first window is half a stride from the beginning; beyond the ends it is silent.
     """
@@ -71,7 +74,7 @@ class TimeUnits(nn.Module):
         living = jnp.arange(self.size) < self.own.units
         self.linear = self.own.kind == FILTERBANK
         self.feedback: dict[str, Array] = {}
-        self.forward = self._filters(living) if self.linear else self._kernels(living)
+        self.forward = self._filters() if self.linear else self._kernels(living)
         at_rest = AT_REST if self.linear else 0.0
         self.bias = self.param("bias", named(lambda _, shape: jnp.where(living, at_rest, 0.0), self.axis), (self.size,))
         self.active = self._kept("active", lambda _, shape: living.astype(jnp.float32))
@@ -83,43 +86,42 @@ class TimeUnits(nn.Module):
     def _kept(self, name: str, init: nn.initializers.Initializer) -> Array:
         return self.variable("homeostasis", name, named(init, self.axis), None, (self.size,)).value
 
-    def _filters(self, living: Array) -> dict[str, Array]:
-        """Pairs in quadrature [kernel, 2, units], as the sense gives them at birth."""
-        (source,) = self.own.reads
+    def _filters(self) -> dict[str, Array]:
+        """Pairs in quadrature [kernel, 2, bands, units], as the sense gives them at birth, from low to high."""
+        (source,), own = self.own.reads, self.own
         (self.sense,) = (s for s in self.architecture.senses if s.name == source)
 
         def born(key: Array, shape: tuple[int, ...]) -> Array:
             del key
-            pairs = self.sense.quadrature(self.own.kernel, self.own.units)
-            return jnp.zeros(shape).at[..., : self.own.units].set(pairs)
+            pairs = self.sense.quadrature(own.kernel, own.bands * own.units).reshape(*shape[:3], own.units)
+            return jnp.zeros(shape).at[..., : own.units].set(pairs)
 
-        init = named(born, f"{self.node}.kernel", f"{self.node}.quadrature", self.axis)
-        return {source: self.param(f"from_{source}", init, (self.own.kernel, 2, self.size))}
+        init = named(born, *(f"{self.node}.{axis}" for axis in ("kernel", "quadrature", "bands")), self.axis)
+        return {source: self.param(f"from_{source}", init, (own.kernel, 2, own.bands, self.size))}
 
     def _kernels(self, living: Array) -> dict[str, Array]:
-        """He weights [kernel, source, units] over the living of every source."""
-        architecture, kernel = self.architecture, self.own.kernel
-        here = {source: _told(architecture, source) for source in self.own.reads}
-        scale = (2.0 / (kernel * sum(alive for _, _, alive in here.values()))) ** 0.5
+        """He weights [kernel, reach, source, units] over the living of every source."""
+        kernel = self.own.kernel, self.own.reach
+        here = {source: _told(self.architecture, source) for source in self.own.reads}
+        scale = (2.0 / (kernel[0] * kernel[1] * sum(alive for _, _, alive in here.values()))) ** 0.5
 
         def born(key: Array, shape: tuple[int, ...], alive: int) -> Array:
-            heard = (jnp.arange(shape[1]) < alive)[:, None] & living
+            heard = (jnp.arange(shape[2]) < alive)[:, None] & living
             return jnp.where(heard, scale * jax.random.normal(key, shape), 0.0)
 
-        return {
-            source: self.param(
-                f"from_{source}", named(born, f"{self.node}.kernel", axis, self.axis), (kernel, size, self.size), alive
-            )
-            for source, (axis, size, alive) in here.items()
-        }
+        weights = {}
+        for source, (axis, size, alive) in here.items():
+            init = named(born, f"{self.node}.kernel", f"{self.node}.reach", axis, self.axis)
+            weights[source] = self.param(f"from_{source}", init, (*kernel, size, self.size), alive)
+        return weights
 
     def __call__(self, heard: dict[str, Array], presence: dict[str, Array]) -> Array:
-        """Outputs [B, moments, U] of percepts [B, N] and outputs of assemblies in time [B, T, N]; absent = zero."""
+        """Outputs [B, moments, bands, U] of percepts [B, N] and outputs of assemblies in time; absent = zero."""
         out = self._bands(heard) if self.linear else jax.nn.relu(self._drive(heard, presence) - self.threshold)
         out = out * self.active
         there = [presence[source] for source in self.forward if source in heard and source in presence]
         certain = any(source in heard and source not in presence for source in self.forward)
-        return out if certain or not there else out * jnp.stack(there).max(0)[:, None, None]
+        return out if certain or not there else out * jnp.stack(there).max(0)[:, None, None, None]
 
     def _bands(self, heard: dict[str, Array]) -> Array:
         """log(1 + p_u / quiet) of the power p_u = |x * h_u|^2 in each band, less a share of its mean in time."""
@@ -128,7 +130,8 @@ class TimeUnits(nn.Module):
         level = jnp.log1p(filtered(x, pairs, own.stride) / QUIET)
         first, end = span(x)
         level = stretched(level, first / own.stride, end / own.stride, own.moments)
-        return level - self.sense.colour * level.mean(1, keepdims=True) + self.bias
+        told = level - self.sense.colour * level.mean(1, keepdims=True)
+        return told.reshape(*told.shape[:2], own.bands, -1) + self.bias
 
     def _drive(self, heard: dict[str, Array], presence: dict[str, Array]) -> Array:
         own, total = self.own, self.bias
@@ -137,9 +140,9 @@ class TimeUnits(nn.Module):
                 continue
             x = heard[source]
             if x.ndim == 2:
-                x = x.reshape(x.shape[0], self.architecture.moments[source], -1)
-            incoming = convolved(x, weights, own.stride)
-            total = total + (incoming * presence[source][:, None, None] if source in presence else incoming)
+                x = x.reshape(x.shape[0], *self.architecture.maps[source], 1)
+            incoming = convolved(x, weights, own.stride, own.step)
+            total = total + (incoming * presence[source][:, None, None, None] if source in presence else incoming)
         return total
 
     def predict(self, output: Array) -> dict[str, Array]:
@@ -149,8 +152,8 @@ class TimeUnits(nn.Module):
 
 
 def _told(architecture: Architecture, source: str) -> tuple[str, int, int]:
-    """Axis of what a source tells in a moment, its size, and how much of it is alive."""
-    if source in architecture.bands:
-        return f"{source}.bands", architecture.bands[source], architecture.bands[source]
-    (other,) = (a for a in architecture.assemblies if a.name == source)
-    return architecture.axis(source), other.capacity, other.units
+    """Axis of what a source tells in a moment and band, its size, and how much of it is alive."""
+    for other in architecture.assemblies:
+        if other.name == source:
+            return architecture.axis(source), other.capacity, other.units
+    return f"{source}.channels", 1, 1

@@ -43,7 +43,7 @@ OPTIONS = {
     "fronts": "raw,log_mel",
     "folds": ",".join(("official", *SPEAKERS)),
     "seeds": "0,1,2",
-    "epochs": "20",
+    "epochs": "15",
     "batch": "16",
     "rate": "1e-3",
     "filters": "0.1",  # the rate of a filterbank, in rates

@@ -28,10 +28,10 @@ from dellm_jax.senses import Audio, Image, Waveform
 from dellm_jax.trees import flat
 
 HEARD = Waveform(samples=800, rate=4000, longest=640, filters=2)
-FILTERS = Assembly("cochlea", ("audio",), 5, 8, kind="filterbank", kernel=48, stride=40, moments=7)
+FILTERS = Assembly("cochlea", ("audio",), 5, 8, kind="filterbank", kernel=48, stride=40, moments=7, bands=3)
 STACK = (
     FILTERS,
-    Assembly("sounds", ("cochlea",), 5, 8, kind="convolution", kernel=3, stride=2),
+    Assembly("sounds", ("cochlea",), 5, 8, kind="convolution", kernel=3, stride=2, reach=2),
     Assembly("words", ("sounds",), 5, 8, kind="convolution"),
     Assembly("association", ("words", "cochlea"), 5, 8),
 )
@@ -134,40 +134,60 @@ def test_nothing_heard_is_finite_and_absent_is_zero():
     percepts = Percepts({"audio": heard((2,)).senses["audio"][:, :640] / 32768}, {"audio": jnp.asarray([0.0, 1.0])})
     thought = jax.jit(Cortex(BODY).apply)(variables, *percepts)
     for node in ("cochlea", "sounds", "words"):
-        assert thought.moments[node].shape == (2, BODY.moments[node], 8)
+        assert thought.moments[node].shape == (2, *BODY.maps[node], 8)
         assert not thought.moments[node][0].any() and thought.moments[node][1].any()
-        np.testing.assert_allclose(thought.values[node], thought.moments[node].mean(1), atol=1e-6)
+        np.testing.assert_allclose(thought.values[node], thought.moments[node].mean((1, 2)), atol=1e-6)
 
 
 def test_convolutions_hear_log_mel_pictures_too():
     """A convolution reads a log-mel percept as frames of mels: as numpy does by hand."""
     sense = Audio(samples=900, frames=6, mels=5, code_frames=6, code_mels=5, filters=2, cells=1)
     body = Architecture(
-        (sense,), (Assembly("heard", ("audio",), 4, kind="convolution", kernel=3, stride=2),), 4, 4, 0, semantic=False
+        (sense,),
+        (Assembly("heard", ("audio",), 4, kind="convolution", kernel=3, stride=2, reach=2, step=3),),
+        4,
+        4,
+        0,
+        semantic=False,
     )
-    assert body.moments == {"audio": 6, "heard": 2} and body.sizes()["audio.bands"] == 5
+    assert body.maps == {"audio": (6, 5), "heard": (2, 2)}
     state = lived(ADAM, body, 0)
-    assert axes.names(ADAM, state)["params/heard/from_audio"] == ("heard.kernel", "audio.bands", "heard.units")
+    assert axes.names(ADAM, state)["params/heard/from_audio"] == (
+        "heard.kernel",
+        "heard.reach",
+        "audio.channels",
+        "heard.units",
+    )
     x = np.random.default_rng(0).uniform(size=(2, 6, 5)).astype(np.float32)
     own = {name: np.asarray(leaf) for name, leaf in (state.params["heard"] | state.homeostasis["heard"]).items()}
-    by_hand = [
-        np.einsum("bkn,knu->bu", x[:, t : t + 3], own["from_audio"]) + own["bias"] - own["threshold"] for t in (0, 2)
-    ]
+    by_hand = np.zeros((2, 2, 2, 4), np.float32)
+    for t in (0, 1):
+        for p in (0, 1):
+            window = x[:, 2 * t : 2 * t + 3, 3 * p : 3 * p + 2]
+            by_hand[:, t, p] = np.einsum("bkr,kru->bu", window, own["from_audio"][:, :, 0])
+    by_hand += own["bias"] - own["threshold"]
     variables = {"params": state.params, "homeostasis": state.homeostasis}
     thought = jax.jit(Cortex(body).apply)(variables, {"audio": x.reshape(2, -1)}, {})
-    np.testing.assert_allclose(thought.moments["heard"], np.maximum(np.stack(by_hand, 1), 0), atol=1e-5)
+    np.testing.assert_allclose(thought.moments["heard"], np.maximum(by_hand, 0), atol=1e-5)
 
 
 # surgery
 
 
 def test_every_axis_in_time_is_named():
-    """Weights in time are [kernel, source, units], filters [kernel, quadrature, units]; sizes are those of the axes."""
+    """Weights in time are [kernel, reach, source, units], filters [kernel, quadrature, bands, units]."""
     for name, mind in LEARNERS.items():
         state, sizes = lived(mind, BODY, 0), BODY.sizes()
         named = axes.names(mind, state)
-        assert named["params/cochlea/from_audio"] == ("cochlea.kernel", "cochlea.quadrature", "cochlea.units")
-        assert named["params/sounds/from_cochlea"] == ("sounds.kernel", "cochlea.units", "sounds.units")
+        assert named["params/cochlea/from_audio"] == tuple(
+            f"cochlea.{axis}" for axis in ("kernel", "quadrature", "bands", "units")
+        )
+        assert named["params/sounds/from_cochlea"] == (
+            "sounds.kernel",
+            "sounds.reach",
+            "cochlea.units",
+            "sounds.units",
+        )
         assert named["params/association/from_words"] == ("words.units", "association.units")
         for path, leaf in flat(state).items():
             for size, axis in zip(leaf.shape, named[path], strict=True):
@@ -193,12 +213,12 @@ def test_newborns_hear_all_of_the_living():
     body = replace(BODY, assemblies=(replace(FILTERS, units=5, capacity=300), *STACK[1:]))
     state = lived(ADAM, body, 0, ALIVE | {"cochlea.units": {0, 1, 2}})
     filters = surgery.awaken(ADAM, state, "cochlea.units", range(10, 300), jax.random.key(0)).params["cochlea"]
-    energy = (np.asarray(filters["from_audio"])[..., 10:] ** 2).sum((0, 1))
+    energy = (np.asarray(filters["from_audio"])[..., 10:] ** 2).sum((0, 1)).ravel()
     assert energy.mean() == pytest.approx(2, rel=0.05)
     born = surgery.awaken(ADAM, surgery.resize(ADAM, state, "sounds.units", 300), "sounds.units", [7, *range(9, 300)],
                           jax.random.key(1)).params["sounds"]["from_cochlea"][..., 9:]  # fmt: skip
-    assert not np.asarray(born)[:, 3:].any(), "nothing is heard of the silent"
-    assert np.asarray(born)[:, :3].var() == pytest.approx(2 / 9, rel=0.1)
+    assert not np.asarray(born)[:, :, 3:].any(), "nothing is heard of the silent"
+    assert np.asarray(born)[:, :, :3].var() == pytest.approx(2 / 18, rel=0.1)
 
 
 def test_a_body_with_silent_capacity_learns_as_one_without():
@@ -228,7 +248,7 @@ def test_units_in_time_fire_by_moments():
     """The rate of a unit in time is the share of the moments in which it fires; a filterbank has no threshold."""
     state = lived(ADAM, BODY, 0)
     assert "threshold" not in state.homeostasis["cochlea"]
-    moments = jnp.zeros((2, 4, 8)).at[0, :2, 0].set(1.0)
+    moments = jnp.zeros((2, 2, 2, 8)).at[0, :1, :, 0].set(1.0)
     after = adapt(state.homeostasis, {"words": moments, "cochlea": moments}, {}, jnp.asarray([1.0, 1.0]), 0.1, 0.15)
     for node in ("words", "cochlea"):
         before = state.homeostasis[node]["rate"]
@@ -244,7 +264,7 @@ def test_rescaling_keeps_the_function_in_time():
     assert report["strength_after"] < report["strength_before"]
     np.testing.assert_allclose(log_p(ADAM, balanced, batch), log_p(ADAM, state, batch), atol=1e-4, rtol=1e-4)
     np.testing.assert_array_equal(balanced.params["cochlea"]["from_audio"], state.params["cochlea"]["from_audio"])
-    assert described(state)["parameters_sounds"] == 3 * 5 * 5 + 5
+    assert described(state)["parameters_sounds"] == 3 * 2 * 5 * 5 + 5
 
 
 @pytest.mark.parametrize("name", ["sounds", "words"])
@@ -277,9 +297,12 @@ WRONG = {
     "kind": (replace(FILTERS, kind="echo"), "kind='echo'"),
     "no waveform": (replace(FILTERS, reads=("image",)), r"reads one waveform \(\['audio'\]"),
     "no moments": (replace(FILTERS, moments=0), "at least 1 moment"),
-    "stride": (replace(FILTERS, stride=0), "stride 1 or more"),
-    "out of time": (Assembly("b", ("image",), 4, kind="convolution"), r"told over \[0\]"),
-    "kernel": (Assembly("b", ("cochlea",), 4, kind="convolution", kernel=8), "kernel of 8.*over \\[7\\]"),
+    "stride": (replace(FILTERS, stride=0), "1 or more"),
+    "out of time": (Assembly("b", ("image",), 4, kind="convolution"), r"told over \[\(0, 0\)\]"),
+    "kernel": (
+        Assembly("b", ("cochlea",), 4, kind="convolution", kernel=8),
+        r"convolution of 8 moments.*over \[\(7, 3\)\]",
+    ),
 }
 
 

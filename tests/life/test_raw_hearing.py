@@ -73,5 +73,5 @@ def test_a_raw_life_learns_and_grows_filters(morning):
     assert np.abs(now[..., :8] - filters[..., :8]).max() > 1e-3 * np.abs(filters).max()
     assert report["grow/births_cochlea"] == report["grow/births_sounds"] == 3
     assert living(state)["cochlea"] == 11
-    assert state.params["sounds"]["from_cochlea"].shape[1] == 12
+    assert state.params["sounds"]["from_cochlea"].shape[-2] == 12
     assert np.isfinite(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.params)])).all()
