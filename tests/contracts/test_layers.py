@@ -12,7 +12,7 @@ LEVELS = (
     ("architecture", "axes", "compilation", "errors", "metrics", "trees", "types"),
     ("assemblies", "learning", "memory", "persistence", "senses", "streams", "surgery"),
     ("acts", "corrections", "experience", "media", "mind", "obey", "rehearsal", "rest", "speech", "wiring"),
-    ("conversation", "home", "imagine", "life", "meta"),
+    ("conversation", "home", "imagine", "life", "meta", "recall"),
 )
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 FORBIDDEN = {"experiments", "hydra", "omegaconf", "rich", "wandb"}
