@@ -65,7 +65,7 @@ def log_p(mind, state, batch):
 # the filterbank at birth
 
 
-@pytest.mark.parametrize(("rate", "kernel", "filters"), [(8000, 256, 32), (16000, 400, 40), (8000, 128, 12)])
+@pytest.mark.parametrize(("rate", "kernel", "filters"), [(8000, 256, 32), (16000, 400, 40)])
 def test_filters_are_born_as_librosas_mel_filters(rate, kernel, filters):
     """Of a tone, every band's power is librosa's mel power within 1 dB down to 20 dB below its peak, a gain apart.
 
@@ -194,8 +194,10 @@ def test_every_axis_in_time_is_named():
                 assert sizes.get(axis, size) == size and (axis or leaf.size == 1), (name, path)
 
 
-@pytest.mark.parametrize("learner", LEARNERS)
-@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize(
+    ("learner", "axis"),
+    [("adam", "cochlea.units"), ("adam", "words.units"), ("partition", "sounds.units"), ("renewing", "sounds.units")],
+)
 def test_units_in_time_grow_and_are_pruned_like_any_other(learner, axis):
     """Growth, silent or born, keeps the function within 1e-5; pruning after growth is the identity bit for bit."""
     mind, batch = LEARNERS[learner], heard((8,))

@@ -21,8 +21,7 @@ BODY = Architecture(
     senses=(Waveform(samples=800, rate=4000, longest=480, filters=2, pitch=0.05, tilt=0.2),),
     assemblies=(
         Assembly("cochlea", ("audio",), 8, 12, 16, kind="filterbank", kernel=64, stride=40, moments=8),
-        Assembly("sounds", ("cochlea",), 8, 8, 16, kind="convolution", kernel=3, stride=2),
-        Assembly("hearing", ("sounds",), 8, 8, 16, kind="convolution"),
+        Assembly("hearing", ("cochlea",), 8, 8, 16, kind="convolution"),
     ),
     concepts=4,
     quantum=4,
@@ -71,7 +70,7 @@ def test_a_raw_life_learns_and_grows_filters(morning):
     filters, state, report = morning
     now = np.asarray(state.params["cochlea"]["from_audio"])
     assert np.abs(now[..., :8] - filters[..., :8]).max() > 1e-3 * np.abs(filters).max()
-    assert report["grow/births_cochlea"] == report["grow/births_sounds"] == 3
+    assert report["grow/births_cochlea"] == report["grow/births_hearing"] == 3
     assert living(state)["cochlea"] == 11
-    assert state.params["sounds"]["from_cochlea"].shape[-2] == 12
+    assert state.params["hearing"]["from_cochlea"].shape[-2] == 12
     assert np.isfinite(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.params)])).all()
