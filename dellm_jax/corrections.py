@@ -18,7 +18,6 @@ from dellm_jax.mind import respond, respond_to
 from dellm_jax.types import Array, Dellm, Experience, Mind, Report, Response
 
 AS_IT_THOUGHT = -1
-FOLLOWING = 4  # steps by which semantic memory follows a correction at once
 WEIGHT = 0.35  # of a corrected instance in semantic memory: errors lie at the borders of concepts, and would move them
 
 
@@ -100,7 +99,7 @@ def _correct(
             percepts,
             experience.target,
             weight,
-            partial(_learned, room),
+            semantic.gather if room else semantic.observe,
         )
         concepts = homeostasis[CONCEPTS]
         active = concepts["active"].at[concept].set(1.0)
@@ -136,12 +135,6 @@ def _told(
             there = percepts.presence.get(sense.name, jnp.ones((1,)))
             after[sense.name] = how(known, features, target, weight * there)
     return after
-
-
-def _learned(room: bool, memory: semantic.Semantic, features: Array, target: Array, weight: Array) -> semantic.Semantic:
-    """Semantic memory that observed one instance, and whose readout of that concept follows at once."""
-    observe = semantic.gather if room else semantic.observe
-    return semantic.followed(memory, observe(memory, features, target, weight), target[0], FOLLOWING)
 
 
 def undo(state: Dellm) -> tuple[Dellm, Report]:

@@ -132,22 +132,6 @@ def _covariance_product(memory: Semantic, columns: Array) -> Array:
 
 def follow(memory: Semantic, steps: int) -> Semantic:
     """`steps` of Jacobi-preconditioned conjugate gradients on (Sigma + ridge I) W = mu - m, from where it stands."""
-    return memory.replace(readout=_descend(memory, memory.readout.T, centred_means(memory).T, steps).T)
-
-
-def followed(before: Semantic, after: Semantic, concept: Array, steps: int) -> Semantic:
-    """`after`, with the readout of one `concept` (scalar) moved as its mean was since `before`.
-
-    `steps` of conjugate gradients on (Sigma + ridge I) d = change of mu - m, from d = 0: a C-th of the arithmetic of
-    `follow`, and small where the change is.
-    """
-    change = (centred_means(after)[concept] - centred_means(before)[concept])[:, None]
-    step = _descend(after, jnp.zeros_like(change), change, steps)[:, 0]
-    return after.replace(readout=after.readout.at[concept].add(step))
-
-
-def _descend(memory: Semantic, x: Array, goal: Array, steps: int) -> Array:
-    """From columns x [n, k] toward (Sigma + ridge I)^-1 goal [n, k]."""
     scale = 1 / (_scatter_diagonal(memory) + ridge(memory))[:, None]
 
     def step(_: int, walk: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -161,10 +145,11 @@ def _descend(memory: Semantic, x: Array, goal: Array, steps: int) -> Array:
         fresh = (residual * eased).sum(0)
         return x + length * direction, residual, eased + fresh / jnp.maximum(energy, 1e-30) * direction, fresh
 
-    residual = goal - _covariance_product(memory, x)
+    x = memory.readout.T
+    residual = centred_means(memory).T - _covariance_product(memory, x)
     eased = scale * residual
     x, *_ = jax.lax.fori_loop(0, steps, step, (x, residual, eased, (residual * eased).sum(0)))
-    return x
+    return memory.replace(readout=x.T)
 
 
 def solve(memory: Semantic) -> Semantic:
