@@ -6,16 +6,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax.core import meta
 
 from dellm_jax import experience as experiences
 from dellm_jax import rehearsal
 from dellm_jax.architecture import CONCEPTS, Architecture
 from dellm_jax.assemblies import adapt
-from dellm_jax.learning import Errors, top_down
 from dellm_jax.memory import Memory, episodic, imagery, lexicon, procedural, semantic
 from dellm_jax.obey import obeyed
+from dellm_jax.study import learn
 from dellm_jax.trees import named_key
 from dellm_jax.types import Array, Clock, Dellm, Experience, Lesson, Mind, Response
 
@@ -184,48 +183,6 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
 def awake(mind: Mind, state: Dellm, batches: Experience) -> tuple[Dellm, dict[str, Array]]:
     """A stretch of waking life: `awake_step` over batches [T, B, ...] in one loop; reports [T]. Donates `state`."""
     return jax.lax.scan(partial(awake_step, mind), state, batches)
-
-
-def learn(
-    mind: Mind,
-    architecture: Architecture,
-    params: Any,
-    homeostasis: Any,
-    learner: Any,
-    rule: optax.GradientTransformationExtraArgs,
-    percepts: experiences.Percepts,
-    lesson: Lesson,
-) -> tuple[Any, Any, Array, Any]:
-    """One update of the cortex by `rule` -> params, learner, loss, thought. What no rule asks for costs nothing.
-
-    `lesson` comes without logits: they are what is learned.
-    """
-    module = mind.module(architecture)
-
-    def think(params: Any) -> Any:
-        return module.apply({"params": params, "homeostasis": homeostasis}, *percepts)
-
-    if mind.teacher is not None:
-        taught = mind.teacher(lambda params: think(params).logits, learner, lesson)
-        lesson = lesson.replace(taught=jax.lax.stop_gradient(taught))
-
-    def objective(params: Any) -> tuple[Array, Any]:
-        thought = think(params)
-        return mind.loss(lesson.replace(logits=thought.logits)), thought
-
-    (loss, thought), slope = jax.value_and_grad(objective, has_aux=True)(params)
-    variables = {"params": params, "homeostasis": homeostasis}
-    bottom_up, values = {}, thought.values
-    if mind.error is not None:
-        bottom_up, values = mind.error(
-            module, variables, thought, lambda logits: mind.loss(lesson.replace(logits=logits)) * lesson.target.size
-        )
-    # An example counts by its weight at both ends of a synapse, so that local rules learn the same weighted mean.
-    share = jnp.sqrt(lesson.weight * lesson.weight.size / jnp.maximum(lesson.weight.sum(), 1e-6))[:, None]
-    felt = thought.replace(values={node: value * share for node, value in thought.values.items()})
-    error = Errors(top_down(module, variables, felt), bottom_up, values)
-    updates, learner = rule.update(slope, learner, params, activity=felt, error=error)
-    return optax.apply_updates(params, updates), learner, loss, thought
 
 
 def _name_concepts(homeostasis: Any, target: Array, valid: Array) -> Any:

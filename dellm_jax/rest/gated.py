@@ -11,8 +11,9 @@ import optax
 from dellm_jax import experience as experiences
 from dellm_jax.errors import ScheduleError
 from dellm_jax.memory import episodic
-from dellm_jax.mind import learn, respond_to
+from dellm_jax.mind import respond_to
 from dellm_jax.rest.judge import held_out_responses
+from dellm_jax.study import learn
 from dellm_jax.trees import named_key
 from dellm_jax.types import Array, Dellm, Lesson, Mind, Report
 

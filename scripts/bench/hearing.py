@@ -28,8 +28,9 @@ from dellm_jax.architecture import CONCEPTS, Architecture
 from dellm_jax.assemblies import Cortex
 from dellm_jax.experience import Percepts
 from dellm_jax.learning import cross_entropy
-from dellm_jax.mind import create, learn
+from dellm_jax.mind import create
 from dellm_jax.streams import Corpus, Split, fsdd, validation
+from dellm_jax.study import learn
 from dellm_jax.trees import map_named
 from dellm_jax.types import Array, Dellm, Lesson, Mind
 from experiments import build

@@ -299,7 +299,7 @@ RULES = {
 
 @pytest.fixture(scope="module")
 def felt(body, thought) -> dict:
-    """What `mind.learn` offers to a rule by keyword."""
+    """What `study.learn` offers to a rule by keyword."""
     bottom_up = {"low": jnp.ones((6, 5)), "high": jnp.ones((6, 4)), "concepts": jnp.ones((6, 4))}
     return {"activity": thought, "error": Errors(top_down(CORTEX, body, thought), bottom_up, thought.values)}
 
