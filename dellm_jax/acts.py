@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from dellm_jax import corrections
 from dellm_jax import mind as laws
-from dellm_jax.errors import ExperienceError, JournalError
+from dellm_jax.errors import CorrectionError, ExperienceError, JournalError
 from dellm_jax.experience import validate
 from dellm_jax.persistence import Payload, Record
 from dellm_jax.persistence.faults import fault
@@ -79,7 +80,50 @@ def evening(mind: Mind, state: Dellm, payload: Payload) -> tuple[Dellm, Report]:
     return state, {}
 
 
-ACTS: Mapping[str, Act] = {"experience": live_through, "rest": evening}
+def taught(mind: Mind, state: Dellm, payload: Payload) -> tuple[Dellm, Report]:
+    """The act "correct": `corrections.correct` with meta "answer", "general", "teacher" and "when", all of them there.
+
+    With a meta "name" the concept, `target`, is called so from now on. Raises CorrectionError, ExperienceError.
+    """
+    experience, meta = experience_of(payload), dict(payload.meta)
+    called = _meta(meta, "name", str) if meta.get("name") is not None else None
+    answer = _meta(meta, "answer", str) if meta.get("answer") is not None else None
+    general, teacher, when = _meta(meta, "general", bool), _meta(meta, "teacher", int), _meta(meta, "when", int)
+    if not 0 <= teacher < 1 << 31 or not 0 <= when < 1 << 32:
+        raise CorrectionError(f"payload.meta: teacher {teacher}, when {when}; expected 31 and 32 bits, 0 or more")
+    if called is not None:
+        state = corrections.name(state, {int(target): called for target in experience.target})
+    return corrections.correct(mind, state, experience, answer, general, teacher, when)
+
+
+def untaught(mind: Mind, state: Dellm, payload: Payload) -> tuple[Dellm, Report]:
+    """The act "undo": `corrections.undo`. Raises CorrectionError."""
+    del mind, payload
+    return corrections.undo(state)
+
+
+def named(mind: Mind, state: Dellm, payload: Payload) -> tuple[Dellm, Report]:
+    """The act "name": `corrections.name` with meta "names", {concept in digits: name}. Raises CorrectionError."""
+    del mind
+    names = _meta(dict(payload.meta), "names", dict)
+    if not all(place.isascii() and place.isdigit() and isinstance(said, str) for place, said in names.items()):
+        raise CorrectionError("payload.meta['names']: expected texts by the numbers of concepts, written in digits")
+    return corrections.name(state, {int(place): said for place, said in names.items()}), {"named": float(len(names))}
+
+
+def _meta(meta: dict[str, Any], what: str, kind: type) -> Any:
+    if type(meta.get(what)) is not kind:
+        raise CorrectionError(f"payload.meta[{what!r}] is {meta.get(what)!r:.80}; expected {kind.__name__}")
+    return meta[what]
+
+
+ACTS: Mapping[str, Act] = {
+    "experience": live_through,
+    "rest": evening,
+    "correct": taught,
+    "undo": untaught,
+    "name": named,
+}
 
 
 def do(acts: Mapping[str, Act], mind: Mind, state: Dellm, kind: str, payload: Payload) -> tuple[Dellm, Report]:

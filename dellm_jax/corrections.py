@@ -183,6 +183,13 @@ def said(state: Dellm, response: Response) -> list[str]:
     return [lexicon.text(state.memory.lexicon, int(place)) for place in response.answer]
 
 
+def because(state: Dellm, response: Response) -> str:
+    """What the first of a batch is answered by: "instance" (a rule for it), "rule" (of its concept), "habit" or
+    "knowledge"."""
+    knowledge = "habit" if int(state.memory.procedural.habit[response.concept[0]]) >= 0 else "knowledge"
+    return "instance" if response.likeness[0] > 0 else "rule" if response.rule[0] >= 0 else knowledge
+
+
 def why(mind: Mind, state: Dellm, experience: Experience, most: int = 3) -> dict[str, Any]:
     """Why it answers as it does (a batch of 1): `because` of an "instance", a "rule", a "habit" or "knowledge".
 
@@ -192,15 +199,13 @@ def why(mind: Mind, state: Dellm, experience: Experience, most: int = 3) -> dict
     memory = _procedural(state)
     response = jax.device_get(respond(mind, state, experience))
     rule, concept = int(response.rule[0]), int(response.concept[0])
-    knowledge = "habit" if int(memory.habit[concept]) >= 0 else "knowledge"
-    because = "instance" if response.likeness[0] > 0 else "rule" if rule >= 0 else knowledge
     by = {}
     for expert, log_p in response.by.items():
         best = np.argsort(-log_p[0])[:most]
         by[expert] = [(int(c), float(np.exp(log_p[0, c]))) for c in best]
     evidence = {
         "answer": said(state, response)[0],
-        "because": because,
+        "because": because(state, response),
         "concept": concept,
         "likeness": float(response.likeness[0]),
         "confidence": float(response.confidence[0]),

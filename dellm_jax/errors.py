@@ -43,3 +43,7 @@ class ScheduleError(DellmError):
 
 class CorrectionError(DellmError):
     """A correction that cannot be taken in."""
+
+
+class ConversationError(DellmError):
+    """A turn that cannot be taken: nothing it could be about, no such file, or something that is not installed."""
