@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from dellm_jax.experience import Percepts
-from dellm_jax.memory import procedural, semantic
+from dellm_jax.memory import procedural
 from dellm_jax.types import Array, Dellm, Response
 
 
@@ -21,9 +21,14 @@ def obeyed(state: Dellm, percepts: Percepts, response: Response) -> Response:
 
 
 def likeness(state: Dellm, percepts: Percepts) -> Array:
-    """How like the instances of the rules what is perceived is [B, R]."""
+    """How like the instances of the rules what is perceived is [B, R].
+
+    The mean of all that was perceived counts one blank beside it: else the first instance of a life would be its own
+    centre, and like nothing.
+    """
     centres = {
-        sense: procedural.sketch(semantic.centre(known)[None, :])[0] for sense, known in state.memory.semantic.items()
+        sense: procedural.sketch(known.total.sum(0)[None, :] / (known.count.sum() + 1))[0]
+        for sense, known in state.memory.semantic.items()
     }
     senses = [sense.name for sense in state.architecture.senses]
     return procedural.likeness(
