@@ -68,17 +68,19 @@ class Home:
         acts: Mapping[str, Act] | None = None,
         keep: int = 3,
         batch: int = BATCH,
+        ready: Callable[[Dellm], None] | None = None,
     ) -> Self:
         """The life in `folder`, as it was; where none is, what `birth()` gives: `partial(create, mind, body, key)`.
 
         `acts` {kind: (mind, state, payload) -> (state, report)}: what else can be done to it, by pure functions that
-        donate nothing. `keep` generations of snapshots are kept; experiences are lived `batch` at a time. Raises
+        donate nothing. `keep` generations of snapshots are kept; experiences are lived `batch` at a time. What a night
+        made is shown to `ready` before it is the life, so that whatever it needs is compiled by then. Raises
         JournalError (somebody else lives it; its journal is damaged; no room), SnapshotError (no snapshot verifies).
         """
         home = cls()
         home.mind, home.folder, home.told = mind, Path(folder), []
         home._acts, home._keep, home._guard, home._night = dict(ACTS) | dict(acts or {}), keep, RLock(), RLock()
-        home._examples = {}
+        home._examples, home._ready = {}, ready
         with ExitStack() as stack:
             try:
                 home.folder.mkdir(parents=True, exist_ok=True)
@@ -210,6 +212,8 @@ class Home:
         for example in list(self._examples.values()):
             jax.block_until_ready(all_finite(moment(self.mind, state, example)[0]))
             jax.block_until_ready(laws.respond(self.mind, state, example))
+        if self._ready:
+            self._ready(state)
 
 
 def night(
