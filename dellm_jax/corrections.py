@@ -59,7 +59,7 @@ def correct(
         state,
         experience,
         bool(known),
-        _room(state, experience),
+        not known or _room(state, experience),
         jnp.int32(said),
         jnp.asarray(general),
         jnp.int32(teacher),

@@ -1,0 +1,65 @@
+"""What a life makes of something, and whether it knows it; what it acknowledges in words. Pure functions."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from dellm_jax import corrections
+from dellm_jax.architecture import CONCEPTS
+from dellm_jax.conversation.familiar import familiarity
+from dellm_jax.conversation.turns import Exchange, Tell
+from dellm_jax.conversation.words import called
+from dellm_jax.corrections import AS_IT_THOUGHT
+from dellm_jax.types import Array, Dellm, Experience, Response
+
+DOUBT = 0.3  # less confident than this, it asks
+
+
+class Thought(NamedTuple):
+    """The exchange that it makes, the `answer` (None: there is none), how `confident` it is, and `because` of what."""
+
+    exchange: Exchange
+    answer: str | None
+    confidence: float
+    because: str
+
+
+def thought(state: Dellm, heard: str, experience: Experience, response: Response, limits: dict[str, Array]) -> Thought:
+    """What a `response` to one `experience` comes to.
+
+    It is known if it is like the instance of a rule; or if what it is taken for is alive, believed with DOUBT or more,
+    and familiar within the `limits` of `familiar`.
+    """
+    born = np.flatnonzero(np.asarray(state.homeostasis[CONCEPTS]["active"]) > 0)
+    concept, confidence = int(response.concept[0]), float(response.confidence[0])
+    known = bool(born.size) and (
+        bool(response.likeness[0] > 0)
+        or (confidence >= DOUBT and bool(familiarity(state, experience, response.concept, limits)[0] >= 0))
+    )
+    ranked = born[np.argsort(-response.log_probability[0, born])]
+    others = [int(other) for other in ranked if other != concept or not known]
+    exchange = Exchange(heard, experience, known, concept, others[0] if others else -1)
+    answer = corrections.said(state, jax.tree.map(np.asarray, response))[0] or None
+    return Thought(exchange, answer, confidence, corrections.because(state, response))
+
+
+def understood(state: Dellm, what: Thought) -> str:
+    """As what it takes it."""
+    if what.exchange.known:
+        return called(state, what.exchange.concept)
+    return "nothing that I know" + (
+        f"; perhaps {called(state, what.exchange.other)}" if what.exchange.other >= 0 else ""
+    )
+
+
+def promise(state: Dellm, move: Tell, concept: int, gone: int) -> str:
+    """What will be done from now on, after a correction about a `concept` that superseded `gone` others."""
+    new, name = "a new thing, " if move.name else "", called(state, concept)
+    did = (
+        f"from now on, for all that is {name}" if move.concept == AS_IT_THOUGHT else f"from now on this is {new}{name}"
+    )
+    did += f": {move.answer}" if move.answer else ""
+    if gone:
+        did += f"; {gone} earlier correction{'s' * (gone > 1)} count{'s' * (gone == 1)} no longer"
+    return f"{did} (undo takes it back)"
