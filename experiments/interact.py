@@ -1,0 +1,128 @@
+"""Talk to a life, and correct it: from the terminal, or from a script.
+
+python -m experiments.interact life=outputs/life
+python -m experiments.interact life=outputs/talk run=outputs/2026-01-31/12-00-00     # born as a run left it
+printf 'play a song\n/do play jazz\nplay a song\n/why\n' | python -m experiments.interact life=/tmp/x
+
+A new life is born as conf/interact.yaml and further settings say, or as the newest snapshot of a run (of a life with
+rules); one that is there goes on. Everything acknowledged is on disk. /help says what can be said.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+
+import jax
+import pooch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from dellm_jax import compilation, corrections
+from dellm_jax.architecture import CONCEPTS
+from dellm_jax.conversation import Conversation, plain
+from dellm_jax.errors import CorrectionError
+from dellm_jax.mind import create
+from dellm_jax.persistence import generations, load_newest
+from dellm_jax.persistence.files import write_atomically
+from dellm_jax.senses import Text
+from dellm_jax.types import Dellm, Mind
+from experiments import build
+from experiments.command import configuration, guarded, run_folder
+from experiments.config import register, sound
+from experiments.terminal import Terminal
+from experiments.train import CONF
+
+ROOM = 64  # concepts of a new life
+register()
+
+
+@dataclass
+class Settings:
+    """Where the life is, and the run it is born from; `prepare`: compile before the first turn, not during it."""
+
+    life: str = ""
+    run: str = ""
+    prepare: bool = True
+
+
+def parsed(arguments: list[str]) -> tuple[Settings, list[str]]:
+    """Own settings, and those of a new life. Raises CorrectionError, and what OmegaConf raises."""
+    own = {field.name for field in fields(Settings)}
+    mine = [argument for argument in arguments if argument.split("=", 1)[0] in own]
+    rest = [argument for argument in arguments if argument not in mine]
+    settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.from_dotlist(mine)))
+    if not settings.life:
+        raise CorrectionError("expected life=<folder>: a life that is there goes on, else one is born there")
+    if settings.run and rest:
+        raise CorrectionError(f"run= is born as it was configured; {rest[0]} is for a life of its own")
+    return settings, rest
+
+
+def configured(settings: Settings, overrides: list[str]) -> tuple[DictConfig, Callable[[Mind], Dellm] | None]:
+    """The configuration of the life in the folder, or of the one to be born there and how it is born."""
+    folder = Path(settings.life)
+    if generations(folder) or (folder / "journal.sqlite").exists():
+        if settings.run or overrides:
+            given = overrides[0] if overrides else f"run={settings.run}"
+            raise CorrectionError(f"{folder} holds a life already, which goes on as it is; leave {given} out")
+        return configuration(folder), None
+    if settings.run:
+        return configuration(run_folder(settings.run)), partial(_of_run, Path(settings.run))
+    with initialize_config_dir(CONF, version_base="1.3"):
+        config = sound(compose("interact", overrides))
+    return config, lambda mind: create(mind, build.architecture(config, ROOM), jax.random.key(config.seed))
+
+
+def _of_run(folder: Path, mind: Mind) -> Dellm:
+    """The life that a run left, which calls its concepts by their names."""
+    config = configuration(folder)
+    newborn = partial(create, mind, key=jax.random.key(config.seed))
+    life, _, _ = load_newest(folder / "lives" / "dellm" / "snapshots", newborn)
+    if life.memory.procedural is None:
+        raise CorrectionError(f"{folder} is of a life that cannot be corrected; live one with rules=256")
+    names = enumerate(build.curriculum(config).corpus.concepts)
+    alive = life.homeostasis[CONCEPTS]["active"]
+    return corrections.name(life, {concept: name for concept, name in names if alive[concept] > 0})
+
+
+def opened(settings: Settings, overrides: list[str], terminal: Terminal) -> Conversation:
+    """The conversation with the life in the folder."""
+    config, born = configured(settings, overrides)
+    mind, folder = build.mind(config), Path(settings.life)
+    if born:  # first of all, or what is born after it could not be opened again
+        write_atomically(folder / "config.yaml", OmegaConf.to_yaml(config).encode())
+    talk = Conversation.open(
+        mind,
+        folder,
+        birth=partial(born, mind) if born else None,
+        schedule=build.schedule(config),
+        on_state=terminal.show,
+        keep=max(1, config.keep_snapshots),
+    )
+    try:
+        if settings.prepare and terminal.live:
+            terminal.say("getting ready: a minute for a new body, then a moment")
+            talk.ready(*[(sense.name,) for sense in talk.home.state.architecture.senses if isinstance(sense, Text)])
+    except BaseException:
+        talk.close()
+        raise
+    return talk
+
+
+def main() -> None:
+    """`life=<folder>`, and what a new life is to be."""
+    settings, overrides = parsed(sys.argv[1:])
+    compilation.persist(Path(pooch.os_cache("dellm_jax")) / "compiled")
+    terminal = Terminal(sys.stdin, Console(highlight=False, soft_wrap=True), Path(settings.life))
+    terminal.say(f"waking up in {plain(settings.life)}")
+    with opened(settings, overrides, terminal) as talk:
+        terminal.converse(talk)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    guarded(main)

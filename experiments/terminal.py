@@ -1,0 +1,238 @@
+"""The terminal side of a conversation: lines in, lines out, and what the commands do."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from time import localtime, strftime
+from typing import Any, TextIO
+
+from rich.console import Console
+
+from dellm_jax.conversation import Conversation, Reply, State, plain
+from dellm_jax.errors import ConversationError, DellmError
+
+HISTORY, MOST_HISTORY = "history", 1000
+MOST_LINE = 1 << 16
+FORM = "{:>10}  {}"
+HELP = {
+    "do": "/do TEXT      do this about the last, and about all that is like it",
+    "no": "/no [NAME]    the last was wrong: it is NAME (or: `no, NAME`; `no, that is NAME`; `the other one`)",
+    "yes": "/yes          the last was right: learn it (or: `yes`)",
+    "undo": "/undo         the last correction counts no more",
+    "why": "/why          which memory answered, with its evidence",
+    "see": "/see FILE     show it a picture",
+    "hear": "/hear FILE    play it a sound",
+    "listen": "/listen [S]   listen to the microphone, until nobody has spoken for S seconds (10)",
+    "rest": "/rest         sleep a night; in a terminal any line ends it",
+    "status": "/status       how it is",
+    "memory": "/memory       what it knows, and what it was told",
+    "save": "/save         write a snapshot (everything acknowledged is on disk anyway)",
+    "help": "/help         this",
+    "quit": "/quit         end",
+}
+
+
+class Terminal:
+    """Reads lines from a file, and tells; with history and completion where that is a terminal."""
+
+    def __init__(self, lines: TextIO, console: Console, folder: Path) -> None:
+        self.live = lines.isatty() and console.is_terminal
+        self._lines, self._console, self._folder = lines, console, folder
+        self._stage, self._reading = "", False
+
+    def say(self, line: str, style: str | None = None) -> None:
+        """A line; nothing in it is markup, and no terminal obeys it."""
+        shown = "".join(c if c.isprintable() else "\ufffd" for c in line)
+        self._console.print(shown, markup=False, style=style)
+
+    def show(self, state: State) -> None:
+        """The state, where it changes to another than listening or thinking, and back; called from any thread."""
+        if self.live:
+            self._console.set_window_title(f"DELLM, {plain(str(state))}")
+        if state.stage and str(state) != self._stage:
+            self._note(str(state) + ("; any line wakes it" if self.live else ""))
+        elif self._stage and not state.stage and state.phase == "listening":
+            self._note("awake, and listening")
+        self._stage = str(state) if state.stage else "" if state.phase == "listening" else self._stage
+
+    def converse(self, talk: Conversation) -> None:
+        """Take lines until they end, or /quit, or Ctrl-C; errors are lines, too. Saves in the end."""
+        for line in talk.home.told:
+            self.say(line, "yellow")
+        self.say("listening; /help says what can be said")
+        before = talk.home.seq
+        with suppress(KeyboardInterrupt):
+            for line in self._read():
+                if line.split()[:1] in (["/quit"], ["/exit"]):
+                    break
+                self._answer(talk, line)
+        if talk.home.seq > before:
+            self._guarded(lambda: self.say(FORM.format("saved", talk.save())))
+
+    def _answer(self, talk: Conversation, line: str) -> None:
+        if not line.strip():
+            return
+        if not line.startswith("/"):
+            self._guarded(lambda: self._tell(talk.say(line)))
+            return
+        name, _, rest = line[1:].partition(" ")
+        command = getattr(self, f"_{name}", None) if name in HELP else None
+        if command is None:
+            known = " ".join(f"/{known}" for known in HELP)
+            self.say(FORM.format("error", f"there is no command /{plain(name, 40)}; there are {known}"), "red")
+            return
+        self._guarded(lambda: command(talk, rest.strip()))
+
+    def _guarded(self, act: Callable[[], Any]) -> None:
+        try:
+            act()
+        except DellmError as error:
+            self.say(FORM.format("error", str(error)), "red")
+        except Exception as error:  # a fault of ours must not end what somebody is in the middle of
+            self.say(FORM.format("error", f"{type(error).__name__}: {error} (this is a bug; nothing was lost)"), "red")
+
+    def _tell(self, reply: Reply) -> None:
+        sure = f", {reply.confidence:.0%} sure ({reply.because})" if reply.concept >= 0 else ""
+        self.say(FORM.format("heard", plain(reply.heard)))
+        self.say(FORM.format("understood", plain(reply.understood) + sure))
+        self.say(FORM.format("did", reply.did), "bold")
+        self.say(FORM.format("", f"{reply.ms:.0f} ms"), "dim")
+
+    def _do(self, talk: Conversation, rest: str) -> None:
+        self._tell(talk.do(rest))
+
+    def _no(self, talk: Conversation, rest: str) -> None:
+        self._tell(talk.no(rest))
+
+    def _yes(self, talk: Conversation, rest: str) -> None:
+        self._tell(talk.say("yes"))
+
+    def _undo(self, talk: Conversation, rest: str) -> None:
+        self._tell(talk.undo())
+
+    def _see(self, talk: Conversation, rest: str) -> None:
+        self._tell(talk.see(rest))
+
+    def _hear(self, talk: Conversation, rest: str) -> None:
+        self._tell(talk.hear(rest))
+
+    def _why(self, talk: Conversation, rest: str) -> None:
+        evidence = talk.why()
+        what = evidence["name"] if evidence["known"] else "unknown"
+        self.say(FORM.format("heard", plain(evidence["heard"])))
+        self.say(
+            FORM.format("why", f"{evidence['because']}: {plain(str(what))}, says {plain(evidence['answer']) or '-'}")
+        )
+        if "rule" in evidence:
+            when = strftime("%Y-%m-%d %H:%M", localtime(evidence["when"]))
+            self.say(FORM.format("", f"rule {evidence['rule']}, taught {when}, likeness {evidence['likeness']:.2f}"))
+        for who, best in evidence["by"].items():
+            self.say(FORM.format(plain(who), ", ".join(f"{plain(name)} {p:.0%}" for name, p in best if p >= 0.005)))
+
+    def _rest(self, talk: Conversation, rest: str) -> None:
+        report = talk.rest(wait=not self.live)
+        for what in ("held_out_before", "held_out_after", "retire/retired", "retire/alive", "rolled_back"):
+            if what in report:
+                self.say(FORM.format("", f"{what} {report[what]:.4g}"))
+
+    def _status(self, talk: Conversation, rest: str) -> None:
+        for what, value in talk.status().items():
+            shown = ", ".join(f"{k} {v:.2f}" for k, v in value.items()) if isinstance(value, dict) else value
+            self.say(f"{what.replace('_', ' '):>22}  {plain(str(shown), 400)}")
+
+    def _memory(self, talk: Conversation, rest: str) -> None:
+        memory = talk.memory()
+        for one in memory["concepts"]:
+            habit = f", does {plain(one['habit'])}" if one["habit"] else ""
+            self.say(FORM.format(one["concept"], f"{plain(one['name'])}{habit}, {one['episodes']} episodes"))
+        for one in memory["corrections"]:
+            answer = f": {plain(one['answer'])}" if one["answer"] else ""
+            about = f"{plain(one['about'])} is {plain(one['concept'])}{answer} ({one['standing']})"
+            self.say(FORM.format(f"told {one['number']}", about))
+
+    def _save(self, talk: Conversation, rest: str) -> None:
+        self.say(FORM.format("saved", talk.save()))
+
+    def _help(self, talk: Conversation, rest: str) -> None:
+        for line in HELP.values():
+            self._console.print(line, markup=False)
+
+    def _listen(self, talk: Conversation, rest: str) -> None:
+        try:
+            from dellm_jax.speech import RATE, Listener, transcriber
+        except ImportError as error:
+            raise ConversationError("listening needs dellm_jax.speech, which is not installed here") from error
+        if rest and not re.fullmatch(r"\d{1,4}(\.\d+)?", rest):
+            raise ConversationError(f"/listen {rest[:20]!r}: expected seconds")
+        with Listener(transcriber(), microphone=True) as listener:
+            self.say("listening to the microphone")
+            for said in listener.utterances(wait_s=float(rest or 10)):
+                self._guarded(lambda said=said: self._tell(talk.say(said.text, audio=(said.audio, RATE))))
+
+    def _note(self, line: str) -> None:
+        """A line above the one that is being typed."""
+        if self.live:
+            sys.stdout.write("\r\x1b[K")
+        self.say(line, "dim")
+        if self.live and self._reading:
+            import readline
+
+            sys.stdout.write(f"> {readline.get_line_buffer()}")
+            sys.stdout.flush()
+
+    def _read(self) -> Iterator[str]:
+        if not self.live:
+            while line := self._lines.readline(MOST_LINE):
+                yield line.rstrip("\n")
+            return
+        path = self._folder / HISTORY
+        _with_history(path)
+        try:
+            while True:
+                self._reading = True
+                line = input("> ")
+                self._reading = False
+                yield line[:MOST_LINE]
+        except EOFError:
+            self.say("")
+        finally:
+            _save_history(path)
+
+
+def completed(text: str, turn: int) -> str | None:
+    """The `turn`-th command, or file after /see and /hear, that begins so."""
+    if text.startswith("/") and "/" not in text[1:] and not Path(text).exists():
+        found = [f"/{name}" for name in HELP if f"/{name}".startswith(text)]
+    else:
+        folder = Path(text if text.endswith("/") else str(Path(text).parent))
+        begin = "" if text.endswith("/") else Path(text).name
+        with suppress(OSError):
+            found = sorted(str(path) + "/" * path.is_dir() for path in folder.iterdir() if path.name.startswith(begin))
+            return found[turn] if turn < len(found) else None
+        found = []
+    return found[turn] if turn < len(found) else None
+
+
+def _with_history(path: Path) -> None:
+    import readline
+
+    readline.set_completer(completed)
+    readline.set_completer_delims(" \t\n")
+    readline.parse_and_bind("tab: complete")
+    readline.set_history_length(MOST_HISTORY)
+    readline.clear_history()
+    if path.is_file() and not path.is_symlink():
+        with suppress(OSError):
+            readline.read_history_file(path)
+
+
+def _save_history(path: Path) -> None:
+    import readline
+
+    if path.is_symlink():  # never through a link that leads out of the folder
+        return
+    with suppress(OSError):
+        readline.write_history_file(path)
+        path.chmod(0o600)
