@@ -18,7 +18,7 @@ from dellm_jax.conversation.thoughts import Thought, promise, thought, understoo
 from dellm_jax.conversation.turns import Ask, Confirm, Context, Drop, Exchange, Move, Tell, Undo, Wonder
 from dellm_jax.conversation.words import Reply, State
 from dellm_jax.corrections import AS_IT_THOUGHT
-from dellm_jax.errors import ConversationError, CorrectionError
+from dellm_jax.errors import ConversationError, CorrectionError, ExperienceError
 from dellm_jax.home import Done, Home
 from dellm_jax.life import sleep_pressure
 from dellm_jax.persistence import Payload
@@ -97,7 +97,9 @@ class Conversation:
     def say(self, text: str, **senses: Any) -> Reply:
         """Say something: see `turns` for how it is taken. `senses` that came with it: such as audio=(samples, rate)."""
         with self._taken(text) as heard:
-            move = turns.meant(self._context, heard, words.names(self.home.state))
+            if not heard and not senses:
+                raise ExperienceError("the text is empty; say something")
+            move = turns.meant(self._context, heard, words.names(self.home.state)) if heard else Ask("")
             if not isinstance(move, Ask):
                 return self._done(move, heard)
             body = self.home.state.architecture
