@@ -1,10 +1,11 @@
 """What every command shares: bad input ends in one clear line and exit code 2."""
 
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +16,8 @@ from dellm_jax.errors import DellmError, SnapshotError
 from experiments.config import ConfigError, settings, sound
 
 Result = TypeVar("Result")
+# One name in one of these: further dots would lead from any module to those it imports.
+OURS = re.compile(r"(dellm_jax\.(learning|memory\.generative|rest|senses|streams)|experiments\.log|optax)\.\w+")
 
 
 def guarded(main: Callable[[], Result]) -> Result:
@@ -87,3 +90,28 @@ def configuration(folder: Path) -> DictConfig:
         raise SnapshotError(f"{path} cannot be read as YAML ({type(error).__name__}); {fix}") from error
     except (ConfigError, OmegaConfBaseException) as error:
         raise SnapshotError(f"{path}: {one_line(error)}") from None
+
+
+def harmless(config: DictConfig, path: Path) -> DictConfig:
+    """The same configuration, if it builds nothing but what is ours or optax's; else SnapshotError.
+
+    A life may come from somebody else, and a file may name any function there is.
+    """
+    for where, name in _built(OmegaConf.to_container(config)):
+        if not name.startswith(OURS) and name != "hydra.utils.get_method":
+            raise SnapshotError(
+                f"{path}: {where} is {name!r:.80}; expected something of {', '.join(OURS)}: who changed it?"
+            )
+    return config
+
+
+def _built(node: Any, where: str = "") -> Iterator[tuple[str, str]]:
+    """Where and what a configuration builds."""
+    if isinstance(node, dict):
+        for name, below in node.items():
+            if name in ("_target_", "path"):
+                yield f"{where}{name}", str(below)
+            yield from _built(below, f"{where}{name}.")
+    elif isinstance(node, list):
+        for below in node:
+            yield from _built(below, where)

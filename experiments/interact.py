@@ -31,7 +31,7 @@ from dellm_jax.persistence.files import write_atomically
 from dellm_jax.senses import Text
 from dellm_jax.types import Dellm, Mind
 from experiments import build
-from experiments.command import configuration, guarded, run_folder
+from experiments.command import configuration, guarded, harmless, run_folder
 from experiments.config import register, sound
 from experiments.terminal import Terminal
 from experiments.train import CONF
@@ -69,9 +69,10 @@ def configured(settings: Settings, overrides: list[str]) -> tuple[DictConfig, Ca
         if settings.run or overrides:
             given = overrides[0] if overrides else f"run={settings.run}"
             raise CorrectionError(f"{folder} holds a life already, which goes on as it is; leave {given} out")
-        return configuration(folder), None
+        return harmless(configuration(folder), folder / "config.yaml"), None
     if settings.run:
-        return configuration(run_folder(settings.run)), partial(_of_run, Path(settings.run))
+        config = harmless(configuration(run_folder(settings.run)), Path(settings.run) / "config.yaml")
+        return config, partial(_of_run, Path(settings.run))
     with initialize_config_dir(CONF, version_base="1.3"):
         config = sound(compose("interact", overrides))
     return config, lambda mind: create(mind, build.architecture(config, ROOM), jax.random.key(config.seed))

@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import optax
 import pytest
+from omegaconf import OmegaConf
 
 from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
@@ -29,13 +30,14 @@ from dellm_jax.conversation.turns import (
     meant,
 )
 from dellm_jax.corrections import AS_IT_THOUGHT
-from dellm_jax.errors import ConversationError, CorrectionError, DellmError, ExperienceError
+from dellm_jax.errors import ConversationError, CorrectionError, DellmError, ExperienceError, SnapshotError
 from dellm_jax.learning import asymmetric_cross_entropy
 from dellm_jax.mind import create
 from dellm_jax.rest import consolidate, internalise, retire
 from dellm_jax.rest.pieces import in_pieces
 from dellm_jax.senses import Text
 from dellm_jax.types import Mind, Schedule
+from experiments.command import harmless
 
 READ = Text(width=40, buckets=256, longest=4, shortest=2, words=1)
 BODY = Architecture(
@@ -290,6 +292,19 @@ def test_a_life_that_cannot_be_corrected_is_not_talked_to(tmp_path):
 def test_no_terminal_obeys_what_is_shown(text, shown):
     """Controls and direction marks are replaced; language stays."""
     assert plain(text) == shown
+
+
+@pytest.mark.parametrize("name", ["os.system", "dellm_jax.persistence.files.os.system", "optax.a.b", "experiments.log"])
+def test_a_life_from_elsewhere_builds_nothing_strange(name, tmp_path):
+    """Its configuration may name what is ours and optax's, and nothing that those import."""
+    config = OmegaConf.create(
+        {"learning": {"awake": {"_target_": "optax.adam"}, "loss": {"path": "dellm_jax.rest.grow"}}}
+    )
+    assert harmless(config, tmp_path) is config
+    for where in ("learning.awake._target_", "learning.loss.path"):
+        strange = OmegaConf.merge(config, OmegaConf.from_dotlist([f"{where}={name}"]))
+        with pytest.raises(SnapshotError, match=where):
+            harmless(strange, tmp_path)
 
 
 @pytest.mark.slow
