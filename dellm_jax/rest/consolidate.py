@@ -80,5 +80,7 @@ def _fit_trust(mind: Mind, state: Dellm) -> dict[str, Array]:
 
     begin = (0, jnp.ones(len(experts)), jnp.inf)
     _, fitted, _ = jax.lax.while_loop(lambda fit: (fit[0] < TURNS) & (fit[2] > SETTLED), newton, begin)
-    fitted = fitted / scale
+    # Room for held-out episodes is not yet one of them: who was never judged is trusted as before.
+    trust = jnp.stack([state.hyper["trust"][expert] for expert in experts])
+    fitted = jnp.where(weights.sum() > 0, fitted / scale, trust)
     return dict(zip(experts, fitted, strict=True))

@@ -8,9 +8,11 @@ from functools import partial
 from pathlib import Path
 
 import jax
+import numpy as np
 import optax
 import pytest
 from omegaconf import OmegaConf
+from PIL import Image as pictures
 
 from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
@@ -35,7 +37,7 @@ from dellm_jax.learning import asymmetric_cross_entropy
 from dellm_jax.mind import create
 from dellm_jax.rest import consolidate, internalise, retire
 from dellm_jax.rest.pieces import in_pieces
-from dellm_jax.senses import Text
+from dellm_jax.senses import Image, Text
 from dellm_jax.types import Mind, Schedule
 from experiments.command import harmless
 
@@ -250,6 +252,7 @@ def test_a_night_makes_what_it_was_told_its_own(tmp_path):
             talk.say(text)
             talk.no(name)
         assert talk.rest()["retire/retired"] == 3
+        assert set(map(float, talk.home.state.hyper["trust"].values())) == {1.0}  # nothing is held out yet to judge by
         assert talk.say("some light please").answer == "light" and talk.say("some light please").because == "knowledge"
         assert talk.status()["new_since_rest"] == 0 and talk.status()["corrections_retired"] == 3
         talk.say("play a song")
@@ -276,6 +279,30 @@ def test_a_life_that_cannot_be_corrected_is_not_talked_to(tmp_path):
     for _ in range(2):
         with pytest.raises(CorrectionError, match=r"architecture\.rules is 0"):
             Conversation.open(MIND, tmp_path, partial(create, MIND, bare, jax.random.key(0)))
+
+
+def test_a_picture_is_named_and_recognised(tmp_path):
+    """From a file; a body that cannot read is corrected in words all the same."""
+    pytest.importorskip("dellm_jax.media")
+    image = Image(4, 4, code_side=4, filters=2, kernel=3, stride=1, cells=2)
+    body = Architecture((image,), (Assembly("seen", ("image",), 4),), 4, 4, 400, semantic_chunk=8, rules=4)
+    for name, grey in (("dark", 20), ("light", 230)):
+        picture = np.full((6, 6), grey, np.uint8)
+        picture[:3, :3] = 255 - grey
+        pictures.fromarray(picture).save(tmp_path / f"{name}.png")
+    with Conversation.open(
+        MIND, tmp_path / "life", partial(create, MIND, body, jax.random.key(0)), watch=False
+    ) as talk:
+        assert talk.see(tmp_path / "dark.png")[:3:2] == ("dark.png", "ask: what is it, or what should I do?")
+        assert talk.say("night").answer == "night"
+        talk.see(tmp_path / "light.png")
+        assert talk.say("no, that is day").answer == "day"
+        assert [talk.see(tmp_path / f"{name}.png").answer for name in ("dark", "light")] == ["night", "day"]
+        with pytest.raises(ExperienceError, match="cannot read"):
+            talk.say("hello there")
+        (tmp_path / "no.png").write_bytes(b"no picture")
+        with pytest.raises(DellmError, match=r"no\.png"):
+            talk.see(tmp_path / "no.png")
 
 
 @pytest.mark.parametrize(
