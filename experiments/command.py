@@ -98,9 +98,9 @@ def harmless(config: DictConfig, path: Path) -> DictConfig:
     A life may come from somebody else, and a file may name any function there is.
     """
     for where, name in _built(OmegaConf.to_container(config)):
-        if not name.startswith(OURS) and name != "hydra.utils.get_method":
+        if not OURS.fullmatch(name) and name != "hydra.utils.get_method":
             raise SnapshotError(
-                f"{path}: {where} is {name!r:.80}; expected something of {', '.join(OURS)}: who changed it?"
+                f"{path}: {where} is {name!r:.80}; expected something of dellm_jax or optax: who wrote it?"
             )
     return config
 

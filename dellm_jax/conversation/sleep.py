@@ -72,15 +72,17 @@ class Sleeper:
         with self._bed:
             if self._night and self._night.is_alive():
                 return True
-            due = drowsy(self._schedule, self._home.state, self.fresh, self._clock() - self._quiet_since)
-            if due and not self._closed.is_set():
+            due = not self._closed.is_set() and drowsy(
+                self._schedule, self._home.state, self.fresh, self._clock() - self._quiet_since
+            )
+            if due:
                 self.begin()
             return due
 
     def begin(self) -> Thread:
-        """The thread of the night that goes on; a new one, if none does."""
+        """The thread of the night that goes on; of a new one, if none does or somebody has ended it."""
         with self._bed:
-            if self._night is None or not self._night.is_alive():
+            if self._night is None or not self._night.is_alive() or self._disturbed.is_set():
                 self._disturbed = Event()
                 self._night = Thread(target=self._sleep, args=(self._disturbed,), name="dellm-night", daemon=True)
                 self._night.start()

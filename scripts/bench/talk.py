@@ -26,6 +26,7 @@ from experiments.interact import ROOM
 from experiments.train import CONF
 
 INTENTS, EACH, NIGHTS = 20, 6, 40
+PAUSE_S = 0.3  # well into a stage
 
 
 def queries(seed: int) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -105,7 +106,7 @@ def main() -> None:
             talk.rest(wait=False)
             while talk.state.phase != "resting":
                 sleep(0.001)
-            sleep(0.05)
+            sleep(PAUSE_S)
             took["ask, in a night"].append(timed(talk.say, text)[0])
             took["correct, in a night"].append(timed(talk.no, f"{intent}!")[0])
         talk.rest()
