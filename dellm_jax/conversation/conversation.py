@@ -2,19 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import RLock
 from typing import Any, Self
 
-import numpy as np
-
-from dellm_jax import corrections
-from dellm_jax.acts import experience_payload
 from dellm_jax.conversation import given, turns, words
 from dellm_jax.conversation.familiar import limits
 from dellm_jax.conversation.sleep import Sleeper
-from dellm_jax.conversation.thoughts import Thought, promise, thought, understood
+from dellm_jax.conversation.thoughts import Thought, evidence, promise, thought, understood
 from dellm_jax.conversation.turns import Ask, Confirm, Context, Drop, Exchange, Move, Tell, Undo, Wonder
 from dellm_jax.conversation.words import Reply, State
 from dellm_jax.corrections import AS_IT_THOUGHT
@@ -27,7 +23,7 @@ from dellm_jax.types import Dellm, Experience, Mind, Report, Schedule
 QUESTION = "ask: what is it, or what should I do?"
 
 
-class Conversation:
+class Conversation(AbstractContextManager):
     """The one stateful class of interactive use, around a `Home`; any thread may call it, one turn goes on at a time.
 
     `state` is what it does now. Every call raises a DellmError where it cannot be done, and the life is then as it was.
@@ -72,9 +68,6 @@ class Conversation:
             talk._sleeper.watch()
         return talk
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
@@ -103,18 +96,17 @@ class Conversation:
             if not isinstance(move, Ask):
                 return self._done(move, heard)
             body = self.home.state.architecture
-            one = given.perceived(body, text=heard or None, **senses) if senses else given.read(body, heard)
-            return self._asked(heard, one)
+            return self._asked(heard, given.perceived(body, heard, **senses) if senses else given.read(body, heard))
 
     def see(self, path: str | Path) -> Reply:
         """Show it a picture file."""
         with self._taken(Path(path).name) as heard:
-            return self._asked(heard, given.perceived(self.home.state.architecture, image=given.file(path)))
+            return self._asked(heard, given.perceived(self.home.state.architecture, "", image=given.file(path)))
 
     def hear(self, path: str | Path) -> Reply:
         """Play it a sound file."""
         with self._taken(Path(path).name) as heard:
-            return self._asked(heard, given.perceived(self.home.state.architecture, audio=given.file(path)))
+            return self._asked(heard, given.perceived(self.home.state.architecture, "", audio=given.file(path)))
 
     def perceive(self, heard: str, experience: Experience) -> Reply:
         """Give it raw senses [1, ...]; `heard` is what to call them."""
@@ -141,15 +133,11 @@ class Conversation:
             return self._done(Undo(), heard)
 
     def why(self) -> dict[str, Any]:
-        """Why the last is answered as it is: `corrections.why`, and the names of what it is about."""
+        """Why the last is answered as it is: see `thoughts.evidence`."""
         with self._turn:
             if not (last := self._context.last):
                 raise ConversationError("nothing was said, seen or heard yet; ask something first")
-            state = self.home.state
-            evidence = corrections.why(self.home.mind, state, last.experience)
-            by = {who: [(words.called(state, c), p) for c, p in best] for who, best in evidence["by"].items()}
-            name = words.called(state, evidence["concept"]) if last.known else None
-            return evidence | {"heard": last.heard, "known": last.known, "name": name, "by": by}
+            return evidence(self.home.mind, self.home.state, last)
 
     def rest(self, wait: bool = True) -> Report:
         """Sleep a night; if it does not `wait`, in the background, until it is over or something is said."""
@@ -164,14 +152,14 @@ class Conversation:
 
     def status(self) -> dict[str, Any]:
         """How it is: numbers and a few words."""
-        of_sleep = {
+        return words.health(self.home.state) | {
             "state": str(self.state),
             "acts": self.home.seq,
             "new_since_rest": self._sleeper.fresh,
             "pressure": sleep_pressure(self.home.state, self._schedule.full),
+            "known_from": {sense: float(least) for sense, least in self._limits.items()},
+            "told": list(self.home.told),
         }
-        known_from = {sense: float(least) for sense, least in self._limits.items()}
-        return of_sleep | words.health(self.home.state) | {"known_from": known_from, "told": list(self.home.told)}
 
     def memory(self) -> dict[str, list[dict[str, Any]]]:
         """The `concepts` that it knows and the `corrections` that it remembers."""
@@ -203,7 +191,7 @@ class Conversation:
         return Reply(heard, as_what, did, what.answer, what.exchange.concept, what.confidence, what.because, took)
 
     def _asked(self, heard: str, experience: Experience) -> Reply:
-        what = self._thought(heard, experience)
+        what = self._thought(heard, given.alone(experience))
         self._forms = list(dict.fromkeys([*self._forms, tuple(experience.senses)]))
         self._context = Context(what.exchange, asking=not what.exchange.known)
         did = (what.answer or "nothing: nobody said what to do") if what.exchange.known else QUESTION
@@ -227,8 +215,7 @@ class Conversation:
                 retired = self._apply("undo", Payload({}, {})).report["retired"]
                 did = "forget the last correction" + ("; what nights have learned of it stays" if retired else "")
             case Confirm():
-                self.home.experience(last.experience.replace(target=np.int32([last.concept])))
-                self._sleeper.fresh += 1
+                self._apply("experience", given.lived(last.experience, last.concept))
                 did = f"learn that this is {words.called(state, last.concept)}"
             case Tell():
                 did = self._corrected(move, last)
@@ -242,8 +229,7 @@ class Conversation:
         target = move.concept
         if target == AS_IT_THOUGHT and int(self.home.respond(last.experience).concept[0]) != last.concept:
             target = last.concept  # a night has changed its mind since it answered
-        meta = {"answer": move.answer, "general": True, "teacher": 0, "when": int(self._wall()) % (1 << 32)}
-        what = experience_payload(last.experience.replace(target=np.int32([target])), name=move.name, **meta)
+        what = given.correction(move, last.experience, target, int(self._wall()))
         gone = int(self._apply("correct", what).report["superseded"])
         return promise(self.home.state, move, last.concept if target == AS_IT_THOUGHT else target, gone)
 

@@ -35,18 +35,19 @@ def limits(state: Dellm) -> dict[str, Array]:
     Known: an episode beside its own concept; unknown: the same beside the likest of the others, as if its own had never
     been met.
     """
+    senses = state.architecture.senses
+    found = {sense.name: jnp.float32(LEAST_READ if isinstance(sense, Text) else LEAST) for sense in senses}
     recalled = episodic.held_out(state.memory.episodic, EPISODES)
+    if not recalled.target.size:  # there is no room for any
+        return found
     percepts = experiences.decode(state.architecture, recalled.codes, recalled.present)
     born = state.homeostasis[CONCEPTS]["active"] > 0
     rows = jnp.arange(recalled.target.size)
-    read = {sense.name for sense in state.architecture.senses if isinstance(sense, Text)}
-    found = {}
     for sense, alike in _likeness(state, percepts).items():
-        at_first = LEAST_READ if sense in read else LEAST
         weight = recalled.weight * percepts.presence.get(sense, jnp.ones_like(recalled.weight))
         others = jnp.where(born, alike, -1.0).at[rows, recalled.target].set(-1.0).max(1)
         least = threshold(alike[rows, recalled.target], others, weight, weight)
-        found[sense] = jnp.where((weight.sum() >= ENOUGH) & jnp.isfinite(least), least, at_first)
+        found[sense] = jnp.where((weight.sum() >= ENOUGH) & jnp.isfinite(least), least, found[sense])
     return found
 
 

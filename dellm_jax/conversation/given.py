@@ -7,18 +7,20 @@ import jax
 import numpy as np
 
 from dellm_jax import mind as laws
-from dellm_jax.acts import moment
+from dellm_jax.acts import experience_payload, moment
 from dellm_jax.architecture import Architecture
 from dellm_jax.conversation.familiar import familiarity, limits
+from dellm_jax.conversation.turns import Tell
 from dellm_jax.corrections import AS_IT_THOUGHT, correct, undo
 from dellm_jax.errors import ConversationError, DellmError, ExperienceError
+from dellm_jax.persistence import Payload
 from dellm_jax.senses import Text
 from dellm_jax.types import Dellm, Experience, Mind
 
 
 def read(architecture: Architecture, text: str) -> Experience:
     """As much of a text as can be read, in whole characters. Raises ExperienceError: it is empty, or nothing reads."""
-    sense = next((sense for sense in architecture.senses if isinstance(sense, Text)), None)
+    sense = _reader(architecture)
     if sense is None:
         have = [sense.name for sense in architecture.senses]
         raise ExperienceError(
@@ -30,13 +32,40 @@ def read(architecture: Architecture, text: str) -> Experience:
     return _one({sense.name: np.frombuffer(raw.ljust(sense.width, b"\0"), np.uint8)})
 
 
-def perceived(architecture: Architecture, **senses: Any) -> Experience:
-    """Files, sounds and texts by the sense they are for. ConversationError where what reads them is not installed."""
+def perceived(architecture: Architecture, text: str, **senses: Any) -> Experience:
+    """Files, or (samples, rate), by the sense they are for, and the `text` that came with them, if it can be read.
+
+    Raises ConversationError where what reads files is not installed, and what that raises.
+    """
     try:
         from dellm_jax.media import experience_from
     except ImportError as error:
         raise ConversationError("pictures and sounds need dellm_jax.media, which is not installed here") from error
-    return experience_from(architecture, **senses).replace(weight=np.ones(1, np.float32))
+    reader = _reader(architecture)
+    written = {reader.name: text} if reader and text else {}
+    return experience_from(architecture, **written, **senses).replace(weight=np.ones(1, np.float32))
+
+
+def _reader(architecture: Architecture) -> Text | None:
+    return next((sense for sense in architecture.senses if isinstance(sense, Text)), None)
+
+
+def alone(experience: Experience) -> Experience:
+    """The same, if it is one. Raises ExperienceError."""
+    if np.shape(experience.target) != (1,):
+        raise ExperienceError(f"experience.target has shape {np.shape(experience.target)}; give one at a time: (1,)")
+    return experience
+
+
+def correction(move: Tell, experience: Experience, target: int, when: int) -> Payload:
+    """What is written down of a correction that is given in a conversation, at `when`, in seconds."""
+    meta = {"answer": move.answer, "name": move.name, "general": True, "teacher": 0, "when": when % (1 << 32)}
+    return experience_payload(experience.replace(target=np.int32([target])), **meta)
+
+
+def lived(experience: Experience, target: int) -> Payload:
+    """What is written down of an experience that was confirmed."""
+    return experience_payload(experience.replace(target=np.int32([target])), batch=1)
 
 
 def file(path: str | Path) -> Path:

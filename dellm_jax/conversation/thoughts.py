@@ -1,6 +1,6 @@
 """What a life makes of something, and whether it knows it; what it acknowledges in words. Pure functions."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -11,7 +11,7 @@ from dellm_jax.conversation.familiar import familiarity
 from dellm_jax.conversation.turns import Exchange, Tell
 from dellm_jax.conversation.words import called
 from dellm_jax.corrections import AS_IT_THOUGHT
-from dellm_jax.types import Array, Dellm, Experience, Response
+from dellm_jax.types import Array, Dellm, Experience, Mind, Response
 
 DOUBT = 0.3  # less confident than this, it asks
 
@@ -63,3 +63,11 @@ def promise(state: Dellm, move: Tell, concept: int, gone: int) -> str:
     if gone:
         did += f"; {gone} earlier correction{'s' * (gone > 1)} count{'s' * (gone == 1)} no longer"
     return f"{did} (undo takes it back)"
+
+
+def evidence(mind: Mind, state: Dellm, last: Exchange) -> dict[str, Any]:
+    """`corrections.why` of an exchange, `by` concepts' names; what was `heard`, whether that is `known`, its `name`."""
+    found = corrections.why(mind, state, last.experience)
+    by = {who: [(called(state, concept), p) for concept, p in best] for who, best in found["by"].items()}
+    name = called(state, found["concept"]) if last.known else None
+    return found | {"heard": last.heard, "known": last.known, "name": name, "by": by}

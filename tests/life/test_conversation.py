@@ -38,7 +38,7 @@ from dellm_jax.mind import create
 from dellm_jax.rest import consolidate, internalise, retire
 from dellm_jax.rest.pieces import in_pieces
 from dellm_jax.senses import Image, Text
-from dellm_jax.types import Mind, Schedule
+from dellm_jax.types import Experience, Mind, Schedule
 from experiments.command import harmless
 
 READ = Text(width=40, buckets=256, longest=4, shortest=2, words=1)
@@ -168,6 +168,9 @@ def test_it_is_taught_corrected_confirmed_and_taken_back(tmp_path):
             talk.say("   ")
         with pytest.raises(CorrectionError, match="300 bytes"):
             talk.no("x" * 300)
+        two = Experience({"text": np.ones((2, 40), np.uint8)}, np.zeros(2, np.int32), np.ones(2, np.float32))
+        with pytest.raises(ExperienceError, match="one at a time"):
+            talk.perceive("two", two)
         assert (talk.memory(), talk.status()["acts"]) == before
         talk.say("never mind")
         assert talk.say("\x1b[31mred\ud800 " * 9).concept == -1  # halves of surrogates, too long, an escape: just text
