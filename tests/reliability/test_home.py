@@ -52,7 +52,7 @@ def broken(mind: Mind, state: Dellm, what: Payload) -> tuple[Dellm, dict]:
     return state.replace(clock=state.clock.replace(loss_fast=jnp.float32(what.meta["loss"]) / 0)), {}
 
 
-ACTS = {"correct": corrected, "broken": broken}
+ACTS = {"contradict": corrected, "broken": broken}
 opened = partial(Home.open, MIND, birth=birth, acts=ACTS)
 
 
@@ -85,7 +85,7 @@ def test_a_life_is_there_again_bit_for_bit(tmp_path: Path) -> None:
         for seed in range(5):
             assert home.experience(seen(seed, seed + 1)).seq == seed + 1
         wrong = seen(9)
-        done = home.apply("correct", experience_payload(wrong, answer=3))
+        done = home.apply("contradict", experience_payload(wrong, answer=3))
         assert done.seq == home.seq == 6 and set(done.report) == {"loss", "accuracy", "lived"}
         said, state = home.respond(seen(7, 6)), home.state
         assert bits(state) != born and int(state.clock.experiences) == 16
@@ -247,7 +247,7 @@ def test_what_is_refused_changes_nothing(tmp_path: Path, monkeypatch) -> None:
             "unheard of": Payload({}, {}),
             "broken": Payload({"loss": 1.0}, {}),  # leaves the life infinite
             "experience": Payload({"batch": 4}, {}),
-            "correct": Payload({"answer": 77}, experience_payload(seen(1)).arrays),
+            "contradict": Payload({"answer": 77}, experience_payload(seen(1)).arrays),
         }.items():
             with pytest.raises(DellmError):
                 home.apply(kind, what)
@@ -340,6 +340,6 @@ def test_what_is_not_there_any_more_is_told(tmp_path: Path) -> None:
         assert home.seq == 1 and "nothing says how far it went" in home.told[0]
         assert home.experience(seen(2)).seq == 2
     with pytest.raises(JournalError, match=r"open the life with acts"), opened(tmp_path) as home:
-        home.apply("correct", experience_payload(seen(1), answer=1))
+        home.apply("contradict", experience_payload(seen(1), answer=1))
         home.close()
         Home.open(MIND, tmp_path)
