@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from dellm_jax import streams
 from experiments import benchmark, build, dream, evaluate, lives
 from experiments.config import sound
+from experiments.corrections import PROTOCOLS
 
 GROUPS = sorted({path.parent.name for path in jobs.CONF.glob("*/*.yaml")})
 FILES = sorted(
@@ -111,11 +112,11 @@ def test_a_suite_says_what_it_needs(suite: str) -> None:
     """Its first line is how it is run; what it leaves out or treats otherwise exists; no cell comes twice."""
     text, plan = (jobs.CONF / "suite" / f"{suite}.yaml").read_text(), benchmark.suite(suite)
     assert text.startswith(f"# python -m experiments.benchmark suite={suite}")
-    assert (
-        {"seeds", "streams", "methods"} <= set(plan) <= {"averages", "against", "metric", "methods", "seeds", "streams"}
-    )
+    known = {"averages", "against", "also", "metric", "methods", "seeds", "streams"}
+    assert {"seeds", "streams", "methods"} <= set(plan) <= known
     for where in plan["streams"].values():
-        assert {"overrides"} <= set(where) <= {"overrides", "told", "without", "methods"}
+        assert {"overrides"} <= set(where) <= {"overrides", "told", "without", "methods", "protocol"}
+        assert where.get("protocol", {}).get("kind") in (None, *PROTOCOLS)
         assert {*where.get("without", []), *where.get("methods", {})} <= set(plan["methods"])
     assert plan.get("against") in (None, *plan["methods"])
     assert {stream for streams in plan.get("averages", {}).values() for stream in streams} <= set(plan["streams"])
