@@ -98,7 +98,9 @@ def gallery(
         for nth in range(percepts.shape[1])
     ]
     size = (len(columns), len(concepts) + 1)
-    fig, axes = plt.subplots(len(concepts), len(columns), figsize=size, squeeze=False, constrained_layout=True)
+    fig, axes = plt.subplots(len(concepts), len(columns), figsize=size, squeeze=False)
+    margins = {"left": 1 / size[0], "right": 0.995, "top": 1 - 0.9 / size[1], "bottom": 0.005}
+    fig.subplots_adjust(**margins, wspace=0.05, hspace=0.05)  # laying out hundreds of axes takes a minute
     for column, (title, sense, percepts) in enumerate(columns):
         axes[0, column].set_title(title, fontsize=8, loc="left")
         for row in range(len(concepts)):

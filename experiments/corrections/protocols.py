@@ -69,11 +69,11 @@ def fixes(config: DictConfig, method: str, seed: int, knowledge: int, many: int,
                 scores(ask(pupil.plan, state, exam), kept, number)
                 | {
                     "efficacy": float(np.mean(efficacy)),
-                    "error_ms_p50": 1000 * float(np.median(seconds[1:] or seconds)),
-                    "error_ms_p95": 1000 * float(np.quantile(seconds[1:] or seconds, 0.95)),
-                    "error_reply_ms_p50": 1000 * float(np.median(replies[1:] or replies)),
-                    "error_reply_ms_p95": 1000 * float(np.quantile(replies[1:] or replies, 0.95)),
-                    "error_bytes": float(trees.nbytes(state.memory.procedural)),
+                    "ms_taught_p50": 1000 * float(np.median(seconds[1:] or seconds)),
+                    "ms_taught_p95": 1000 * float(np.quantile(seconds[1:] or seconds, 0.95)),
+                    "ms_reply_p50": 1000 * float(np.median(replies[1:] or replies)),
+                    "ms_reply_p95": 1000 * float(np.quantile(replies[1:] or replies, 0.95)),
+                    "bytes_of_rules": float(trees.nbytes(state.memory.procedural)),
                 },
             )
     state = slept(pupil, state, seed)
@@ -140,7 +140,7 @@ def remaps(config: DictConfig, method: str, seed: int, knowledge: int, many: int
         scores(answers, ask(pupil.plan, state, again))
         | {
             "efficacy": float(np.mean(efficacy)),
-            "error_old_answers": float(gone.mean()),
+            "old_answers": float(gone.mean()),
         },
     )
     state = slept(pupil, state, seed)
@@ -172,7 +172,7 @@ def cycles(config: DictConfig, method: str, seed: int, knowledge: int, many: int
                     "retention": float(kept.mean()),
                     "locality": float(right[before].mean()),
                     "accuracy": float(right.mean()),
-                    "error_told": float(told.size),
+                    "count_told": float(told.size),
                 },
             )
     answers, kept = ask_elsewhere(pupil, state, [exam, Questions("train", told)])

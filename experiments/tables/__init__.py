@@ -1,7 +1,7 @@
 """Result tables of a benchmark: cells of seeds -> rows -> CSV, Markdown, LaTeX and a figure, beside published anchors.
 
 What a cell is stands in `aggregate`. Accuracies in cells and rows are in [0, 1]; tables, figures and anchors are in
-percent, except metrics whose name starts with "error" or "loss".
+percent, except metrics that are no shares (`lines.percent`).
 """
 
 from experiments.tables.aggregate import CONFIDENCE, COSTS, Cells, Paired, paired, rows

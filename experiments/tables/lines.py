@@ -6,15 +6,17 @@ from typing import NamedTuple
 
 from experiments.tables.records import FAILED, TAGS, Anchor, Record, Row, plain
 
+NO_SHARES = ("error", "loss", "flops", "effective_rank", "mean_absolute_weight", "ms_", "bytes_", "count_")
+
 
 def percent(metric: str) -> bool:
     """Whether a metric is a share, to be printed in percent."""
-    return not metric.startswith(("error", "loss", "flops", "effective_rank", "mean_absolute_weight"))
+    return not metric.startswith(NO_SHARES)
 
 
 def lower_is_better(metric: str) -> bool:
     """Whether the best is the least."""
-    return metric.startswith(("error", "loss", "forgetting"))
+    return metric.startswith(("error", "loss", "forgetting", "ms_", "bytes_", "old_answers"))
 
 
 class Table(NamedTuple):
