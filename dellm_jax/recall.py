@@ -1,17 +1,19 @@
 """From one sense to another: what something would look, sound or read like, and which of many things goes with it."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dellm_jax.architecture import Sense
 from dellm_jax.errors import ExperienceError
 from dellm_jax.memory import semantic
 from dellm_jax.mind import respond
 from dellm_jax.types import Array, Dellm, Experience, Mind
 
-MOST = 64  # episodes of a concept among which the most typical is looked for
+MOST = 64  # episodes of a concept, drawn evenly from all of it, among which the most typical is looked for
 
 
 class Recalled(NamedTuple):
@@ -61,13 +63,14 @@ def _most_typical(state: Dellm, concept: int, sense: str) -> np.ndarray | None:
         slots = slots[(np.asarray(memory.present)[slots] >> place & 1) > 0]
     if not slots.size:
         return None
-    slots = np.resize(slots, MOST) if slots.size < MOST else slots[:MOST]  # one shape: compiled once
+    slots = slots[np.linspace(0, slots.size - 1, MOST).astype(int)]  # one shape, whatever there is: compiled once
     codes = memory.codes[sense][slots]
     likely = _likelihood(state.memory.semantic[sense], senses[place], codes, concept)
     return np.asarray(codes[int(likely.argmax())])
 
 
-def _likelihood(known: semantic.Semantic, sense: object, codes: Array, concept: int) -> Array:
+@partial(jax.jit, static_argnums=1)
+def _likelihood(known: semantic.Semantic, sense: Sense, codes: Array, concept: int) -> Array:
     return semantic.log_evidence(known, sense.expand(known.filters, sense.decode(codes)))[:, concept]
 
 

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,6 +49,14 @@ def _unknown(name: str, may_be_added: bool) -> str:
     near = get_close_matches(name, settings(), 2)
     fix = f"did you mean {' or '.join(near)}?" if near else "`python -m experiments.train --cfg job` prints them all"
     return f"there is no setting {name}; {fix}"
+
+
+def own_settings(kind: type[Result], arguments: Sequence[str]) -> tuple[Result, list[str]]:
+    """Arguments that a command has for itself, as its dataclass `kind`, and the others: of a new life."""
+    own = {field.name for field in fields(kind)}
+    mine = [argument for argument in arguments if argument.split("=", 1)[0] in own]
+    others = [argument for argument in arguments if argument not in mine]
+    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), OmegaConf.from_dotlist(mine))), others
 
 
 def resumed(arguments: Sequence[str]) -> Path | None:

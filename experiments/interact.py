@@ -11,7 +11,7 @@ rules); one that is there goes on. Everything acknowledged is on disk. /help say
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from dellm_jax.persistence.files import write_atomically
 from dellm_jax.senses import Text
 from dellm_jax.types import Dellm, Mind
 from experiments import build
-from experiments.command import configuration, guarded, harmless, run_folder
+from experiments.command import configuration, guarded, harmless, own_settings, run_folder
 from experiments.config import register, sound
 from experiments.terminal import Terminal
 from experiments.train import CONF
@@ -51,10 +51,7 @@ class Settings:
 
 def parsed(arguments: list[str]) -> tuple[Settings, list[str]]:
     """Own settings, and those of a new life. Raises CorrectionError, and what OmegaConf raises."""
-    own = {field.name for field in fields(Settings)}
-    mine = [argument for argument in arguments if argument.split("=", 1)[0] in own]
-    rest = [argument for argument in arguments if argument not in mine]
-    settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.from_dotlist(mine)))
+    settings, rest = own_settings(Settings, arguments)
     if not settings.life:
         raise CorrectionError("expected life=<folder>: a life that is there goes on, else one is born there")
     if settings.run and rest:

@@ -12,7 +12,7 @@ listening: a misheard word is no concept of a life that has exams. `learn=false`
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ from dellm_jax.rest.wake import wake
 from dellm_jax.speech import RATE, Listener, Partial, Transcribe, Utterance, experience_of, transcriber
 from dellm_jax.types import Dellm, Experience, Mind, Schedule
 from experiments import build
-from experiments.command import configuration, guarded, run_folder
+from experiments.command import configuration, guarded, own_settings, run_folder
 from experiments.config import register, sound
 from experiments.train import CONF
 
@@ -213,10 +213,7 @@ def say(console: Console, line: str) -> None:
 
 def parsed(arguments: list[str]) -> tuple[Settings, list[str]]:
     """Own settings, and those of a new life."""
-    own = {field.name for field in fields(Settings)}
-    mine = [argument for argument in arguments if argument.split("=", 1)[0] in own]
-    rest = [argument for argument in arguments if argument not in mine]
-    settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.from_dotlist(mine)))
+    settings, rest = own_settings(Settings, arguments)
     if bool(settings.file) == settings.mic:
         raise SpeechError("expected file=<a sound file> or mic=true, one of the two")
     if settings.run and rest:

@@ -93,6 +93,16 @@ def empty(code_bytes: dict[str, int], rules: int, concepts: int) -> Procedural:
     )
 
 
+def counting(memory: Procedural) -> Array:
+    """Which rules are alive or retired [R]: those that are obeyed, by themselves or by what nights made of them."""
+    return (memory.standing == ALIVE) | (memory.standing == RETIRED)
+
+
+def _speaking(memory: Procedural) -> Array:
+    """Which rules say something of their whole concept [R]."""
+    return (memory.standing == ALIVE) & memory.general & (memory.answer >= 0)
+
+
 def sketch(features: Array) -> Array:
     """Features [B, n] -> [B, SKETCH] with the same angles, nearly: signed sums of every SKETCH-th feature.
 
@@ -134,8 +144,7 @@ def judge(memory: Procedural, alike: Array, concept: Array, radius: Array) -> Ve
     own = near.argmax(1)
     fired = near.max(1) > 0
     concept = jnp.where(fired, memory.concept[own], concept)
-    speaks = alive & memory.general & (memory.answer >= 0)
-    newest = jnp.where(speaks & (memory.concept == concept[:, None]), memory.number, 0)
+    newest = jnp.where(_speaking(memory) & (memory.concept == concept[:, None]), memory.number, 0)
     of_concept, applies = newest.argmax(1), newest.max(1) > 0
     answer = jnp.where(applies, memory.answer[of_concept], memory.habit[concept])
     answer = jnp.where(fired & (memory.answer[own] >= 0), memory.answer[own], answer)
@@ -162,10 +171,9 @@ def teach(
     """
     precedence = jnp.array([0, 3, 2, 1])[memory.standing]
     place = jnp.lexsort((memory.number, precedence))[0]
-    counts = (memory.standing == ALIVE) | (memory.standing == RETIRED)
     same = alike >= radius
     rival = general & (answer >= 0) & memory.general & (memory.answer >= 0) & (memory.concept == concept)
-    gone = counts & (same | rival)
+    gone = counting(memory) & (same | rival)
     memory = memory.replace(
         standing=jnp.where(gone, SUPERSEDED, memory.standing),
         replaced=jnp.where(gone, place, jnp.where(memory.replaced == place, NONE, memory.replaced)),
@@ -196,8 +204,7 @@ def teach(
 
 def newest(memory: Procedural) -> Array:
     """The place of the rule taught last that counts still, alive or retired; -1 if there is none."""
-    counts = (memory.standing == ALIVE) | (memory.standing == RETIRED)
-    number = jnp.where(counts, memory.number, 0)
+    number = jnp.where(counting(memory), memory.number, 0)
     return jnp.where(number.max() > 0, number.argmax(), NONE)
 
 
@@ -216,7 +223,6 @@ def forget(memory: Procedural, place: Array) -> Procedural:
 @jax.jit
 def habits(memory: Procedural) -> Procedural:
     """What living rules say of their concepts becomes the habit of these: the newest of each."""
-    speaks = (memory.standing == ALIVE) & memory.general & (memory.answer >= 0)
-    mine = speaks[:, None] & (memory.concept[:, None] == jnp.arange(memory.habit.size))
+    mine = _speaking(memory)[:, None] & (memory.concept[:, None] == jnp.arange(memory.habit.size))
     number = jnp.where(mine, memory.number[:, None], 0)
     return memory.replace(habit=jnp.where(number.max(0) > 0, memory.answer[number.argmax(0)], memory.habit))

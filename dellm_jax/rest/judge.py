@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from dellm_jax import experience as experiences
-from dellm_jax.memory import episodic, semantic
+from dellm_jax.memory import episodic, procedural, semantic
 from dellm_jax.mind import respond_to
-from dellm_jax.rest.rules import counting, obedience, taught
+from dellm_jax.rest.rules import obedience, taught
 from dellm_jax.types import Array, Dellm, Mind, Response
 
 EPISODES = 512
@@ -58,7 +58,7 @@ def judge(mind: Mind, state: Dellm) -> Verdict:
     verdict = _asked(mind, state)
     if not taught(state):
         return verdict
-    return verdict._replace(obeyed=obedience(mind, state, False) * counting(state.memory.procedural))
+    return verdict._replace(obeyed=obedience(mind, state, False) * procedural.counting(state.memory.procedural))
 
 
 @partial(jax.jit, static_argnums=0)

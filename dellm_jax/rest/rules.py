@@ -7,17 +7,12 @@ import jax.numpy as jnp
 
 from dellm_jax import experience as experiences
 from dellm_jax.memory import procedural
-from dellm_jax.memory.procedural import ALIVE, RETIRED, Procedural
+from dellm_jax.memory.procedural import ALIVE, RETIRED
 from dellm_jax.mind import respond_to
 from dellm_jax.obey import obeyed
 from dellm_jax.types import Array, Dellm, Mind
 
 TOGETHER = 32
-
-
-def counting(memory: Procedural) -> Array:
-    """Which rules are alive or retired [R]."""
-    return (memory.standing == ALIVE) | (memory.standing == RETIRED)
 
 
 def instances(state: Dellm, places: Array) -> experiences.Percepts:
