@@ -23,8 +23,9 @@ from rich.console import Console
 
 from dellm_jax import compilation, corrections
 from dellm_jax.architecture import CONCEPTS
-from dellm_jax.conversation import Conversation, plain
+from dellm_jax.conversation import Conversation
 from dellm_jax.errors import CorrectionError
+from dellm_jax.media import displayed
 from dellm_jax.mind import create
 from dellm_jax.persistence import generations, load_newest
 from dellm_jax.persistence.files import write_atomically
@@ -116,7 +117,7 @@ def main() -> None:
     settings, overrides = parsed(sys.argv[1:])
     compilation.persist(Path(pooch.os_cache("dellm_jax")) / "compiled")
     terminal = Terminal(sys.stdin, Console(highlight=False, soft_wrap=True), Path(settings.life))
-    terminal.say(f"waking up in {plain(settings.life)}")
+    terminal.say(f"waking up in {displayed(settings.life)}")
     with opened(settings, overrides, terminal) as talk:
         terminal.converse(talk)
 

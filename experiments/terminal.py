@@ -10,8 +10,9 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
-from dellm_jax.conversation import Conversation, Reply, State, plain
+from dellm_jax.conversation import Conversation, Reply, State
 from dellm_jax.errors import ConversationError, DellmError
+from dellm_jax.media import displayed
 
 HISTORY, MOST_HISTORY = "history", 1000
 MOST_LINE = 1 << 16
@@ -44,13 +45,12 @@ class Terminal:
 
     def say(self, line: str, style: str | None = None) -> None:
         """A line; nothing in it is markup, and no terminal obeys it."""
-        shown = "".join(c if c.isprintable() else "\ufffd" for c in line)
-        self._console.print(shown, markup=False, style=style)
+        self._console.print(displayed(line, MOST_LINE), markup=False, style=style)
 
     def show(self, state: State) -> None:
         """The state, where it changes to another than listening or thinking, and back; called from any thread."""
         if self.live:
-            self._console.set_window_title(f"DELLM, {plain(str(state))}")
+            self._console.set_window_title(f"DELLM, {displayed(str(state))}")
         if state.stage and str(state) != self._stage:
             self._note(str(state) + ("; any line wakes it" if self.live else ""))
         elif self._stage and not state.stage and state.phase == "listening":
@@ -81,7 +81,7 @@ class Terminal:
         command = getattr(self, f"_{name}", None) if name in HELP else None
         if command is None:
             known = " ".join(f"/{known}" for known in HELP)
-            self.say(FORM.format("error", f"there is no command /{plain(name, 40)}; there are {known}"), "red")
+            self.say(FORM.format("error", f"there is no command /{displayed(name, 40)}; there are {known}"), "red")
             return
         self._guarded(lambda: command(talk, rest.strip()))
 
@@ -95,8 +95,8 @@ class Terminal:
 
     def _tell(self, reply: Reply) -> None:
         sure = f", {reply.confidence:.0%} sure ({reply.because})" if reply.concept >= 0 else ""
-        self.say(FORM.format("heard", plain(reply.heard)))
-        self.say(FORM.format("understood", plain(reply.understood) + sure))
+        self.say(FORM.format("heard", displayed(reply.heard)))
+        self.say(FORM.format("understood", displayed(reply.understood) + sure))
         self.say(FORM.format("did", reply.did), "bold")
         self.say(FORM.format("", f"{reply.ms:.0f} ms"), "dim")
 
@@ -121,15 +121,19 @@ class Terminal:
     def _why(self, talk: Conversation, rest: str) -> None:
         evidence = talk.why()
         what = evidence["name"] if evidence["known"] else "unknown"
-        self.say(FORM.format("heard", plain(evidence["heard"])))
+        self.say(FORM.format("heard", displayed(evidence["heard"])))
         self.say(
-            FORM.format("why", f"{evidence['because']}: {plain(str(what))}, says {plain(evidence['answer']) or '-'}")
+            FORM.format(
+                "why", f"{evidence['because']}: {displayed(str(what))}, says {displayed(evidence['answer']) or '-'}"
+            )
         )
         if "rule" in evidence:
             when = strftime("%Y-%m-%d %H:%M", localtime(evidence["when"]))
             self.say(FORM.format("", f"rule {evidence['rule']}, taught {when}, likeness {evidence['likeness']:.2f}"))
         for who, best in evidence["by"].items():
-            self.say(FORM.format(plain(who), ", ".join(f"{plain(name)} {p:.0%}" for name, p in best if p >= 0.005)))
+            self.say(
+                FORM.format(displayed(who), ", ".join(f"{displayed(name)} {p:.0%}" for name, p in best if p >= 0.005))
+            )
 
     def _rest(self, talk: Conversation, rest: str) -> None:
         report = talk.rest(wait=not self.live)
@@ -140,16 +144,16 @@ class Terminal:
     def _status(self, talk: Conversation, rest: str) -> None:
         for what, value in talk.status().items():
             shown = ", ".join(f"{k} {v:.2f}" for k, v in value.items()) if isinstance(value, dict) else value
-            self.say(f"{what.replace('_', ' '):>22}  {plain(str(shown), 400)}")
+            self.say(f"{what.replace('_', ' '):>22}  {displayed(str(shown), 400)}")
 
     def _memory(self, talk: Conversation, rest: str) -> None:
         memory = talk.memory()
         for one in memory["concepts"]:
-            habit = f", does {plain(one['habit'])}" if one["habit"] else ""
-            self.say(FORM.format(one["concept"], f"{plain(one['name'])}{habit}, {one['episodes']} episodes"))
+            habit = f", does {displayed(one['habit'])}" if one["habit"] else ""
+            self.say(FORM.format(one["concept"], f"{displayed(one['name'])}{habit}, {one['episodes']} episodes"))
         for one in memory["corrections"]:
-            answer = f": {plain(one['answer'])}" if one["answer"] else ""
-            about = f"{plain(one['about'])} is {plain(one['concept'])}{answer} ({one['standing']})"
+            answer = f": {displayed(one['answer'])}" if one["answer"] else ""
+            about = f"{displayed(one['about'])} is {displayed(one['concept'])}{answer} ({one['standing']})"
             self.say(FORM.format(f"told {one['number']}", about))
 
     def _save(self, talk: Conversation, rest: str) -> None:

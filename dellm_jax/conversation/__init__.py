@@ -7,6 +7,6 @@ with Conversation.open(mind, folder, birth=partial(create, mind, architecture, k
 """
 
 from dellm_jax.conversation.conversation import Conversation
-from dellm_jax.conversation.words import Reply, State, plain
+from dellm_jax.conversation.words import Reply, State
 
-__all__ = ["Conversation", "Reply", "State", "plain"]
+__all__ = ["Conversation", "Reply", "State"]

@@ -38,13 +38,6 @@ class State(NamedTuple):
         return f"{self.phase}: {self.stage}, {self.share:.0%}" if self.stage else self.phase
 
 
-def plain(text: str, most: int = 200) -> str:
-    """A text on one line that no terminal obeys, cut at `most` characters: what cannot be printed is a question mark
-    in a diamond."""
-    line = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text[: 4 * most].split()))
-    return line if len(line) <= most else f"{line[:most]}..."
-
-
 def clean(text: str) -> str:
     """A text as it may be read: no NUL, which would end it, and no halves of surrogate pairs."""
     return text.replace("\0", " ").encode(errors="replace").decode()

@@ -7,7 +7,7 @@ from dellm_jax.media.files import Source, called, opened
 
 MOST_BYTES = 1 << 20
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def read_text(source: Source, most_bytes: int = MOST_BYTES) -> str:
@@ -39,6 +39,9 @@ def clean(text: str, most_bytes: int = MOST_BYTES) -> str:
 
 
 def displayed(text: str, most: int = 200) -> str:
-    """The text in one line that no terminal obeys: controls and direction overrides as pictures, cut at `most`."""
+    """The text in one line that no terminal obeys: controls and direction overrides as pictures, cut at `most`.
+
+    Whatever is printed that somebody else may have written goes through here.
+    """
     shown = UNSAFE.sub(lambda match: chr(0x2400 + ord(match[0])) if match[0] < " " else "\ufffd", text[: most + 1])
     return shown if len(text) <= most else f"{shown[:most]}..."

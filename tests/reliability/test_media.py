@@ -215,9 +215,19 @@ def test_a_picture_is_turned_as_its_camera_was():
     np.testing.assert_array_equal(read_image(picture(COLOUR[:20], exif=tag), (28, 20, 3)), np.rot90(COLOUR[:20], -1))
 
 
-def test_a_terminal_obeys_nothing():
-    shown = displayed("\x1b[31mred\x1b]0;title\a\r\n\u202egnp\x7f" + "x" * 999)
-    assert shown.startswith("␛[31mred␛]0;title␇␍␊�gnp�x") and len(shown) == 203 and shown.isprintable()
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred\x1b]0;title\a", "␛[31mred␛]0;title␇"),
+        ("a\r\nb\tc", "a␍␊b␉c"),
+        ("x\u202eevil\u0085\x7f\u2028", "x\ufffdevil\ufffd\ufffd\ufffd"),
+        ("\udc80", "\ufffd"),
+        ("y" * 300, "y" * 200 + "..."),
+        ("größer 你好", "größer 你好"),
+    ],
+)
+def test_no_terminal_obeys_what_is_shown(text, shown):
+    assert displayed(text) == shown and displayed(text).isprintable()
 
 
 @pytest.mark.parametrize("turned", [False, True])
