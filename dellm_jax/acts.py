@@ -98,8 +98,8 @@ def taught(mind: Mind, state: Dellm, payload: Payload) -> tuple[Dellm, Report]:
 
 def untaught(mind: Mind, state: Dellm, payload: Payload) -> tuple[Dellm, Report]:
     """The act "undo": `corrections.undo`. Raises CorrectionError."""
-    del mind, payload
-    return corrections.undo(state)
+    del payload
+    return corrections.undo(mind, state)
 
 
 def named(mind: Mind, state: Dellm, payload: Payload) -> tuple[Dellm, Report]:

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dellm_jax import amend, obey
 from dellm_jax import experience as experiences
-from dellm_jax import obey
 from dellm_jax.architecture import CONCEPTS, Architecture
 from dellm_jax.errors import CorrectionError
 from dellm_jax.memory import lexicon, procedural, semantic
@@ -87,11 +87,14 @@ def _correct(
     when: Array,
 ) -> tuple[Dellm, Array, Array]:
     percepts = experiences.perceive(state.architecture, experience)
-    alike = obey.likeness(state, percepts)
+    features = obey.features_of(state, percepts)
+    alike = obey.likeness(state, percepts, features)
     memory, semantics, homeostasis = state.memory.procedural, state.memory.semantic, state.homeostasis
+    fast = state.memory.fast
     weight = jnp.zeros(())
     if known:
         concept = experience.target[0]
+        fast = amend.edited(mind, state, percepts, features, concept)
         weight = jnp.where(homeostasis[CONCEPTS]["active"][concept] > 0, WEIGHT, 1.0)
         semantics = _told(
             state.architecture,
@@ -108,13 +111,13 @@ def _correct(
         concept = obey.obeyed(state, percepts, respond_to(mind, state, percepts)).concept[0]
     codes, present = experiences.encode(state.architecture, experience)
     first = partial(jax.tree.map, lambda leaf: leaf[0])
-    instance = Instance(first(codes), present[0], first(obey.sketches(state, percepts)), weight)
+    instance = Instance(first(codes), present[0], first(obey.sketches(features)), weight)
     before = (memory.standing == procedural.SUPERSEDED).sum()
     memory, place = procedural.teach(
         memory, instance, alike[0], state.hyper["radius"], concept, answer, general, teacher, when
     )
     gone = (memory.standing == procedural.SUPERSEDED).sum() - before
-    held = state.memory.replace(procedural=memory, semantic=semantics)
+    held = state.memory.replace(procedural=memory, semantic=semantics, fast=fast)
     return state.replace(memory=held, homeostasis=homeostasis), place, gone
 
 
@@ -137,7 +140,7 @@ def _told(
     return after
 
 
-def undo(state: Dellm) -> tuple[Dellm, Report]:
+def undo(mind: Mind, state: Dellm) -> tuple[Dellm, Report]:
     """Without the correction that was given last: semantic memory forgets it, and what it superseded counts again.
 
     What nights taught the network by it stays: contradict it instead. Raises CorrectionError if there is none.
@@ -147,7 +150,9 @@ def undo(state: Dellm) -> tuple[Dellm, Report]:
     if place < 0:
         raise CorrectionError("there is no correction left to undo")
     retired = bool(memory.standing[place] == procedural.RETIRED)
-    return _undo(state, jnp.int32(place)), {"rule": float(place), "retired": float(retired)}
+    named = float(memory.weight[place]) > 0
+    state = _undo(state, jnp.int32(place))
+    return amend.anew(mind, state) if named else state, {"rule": float(place), "retired": float(retired)}
 
 
 @jax.jit

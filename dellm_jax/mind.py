@@ -12,7 +12,7 @@ from dellm_jax import experience as experiences
 from dellm_jax import rehearsal
 from dellm_jax.architecture import CONCEPTS, Architecture
 from dellm_jax.assemblies import adapt
-from dellm_jax.memory import Memory, episodic, imagery, lexicon, procedural, semantic
+from dellm_jax.memory import Memory, episodic, fast_weights, imagery, lexicon, procedural, semantic
 from dellm_jax.obey import obeyed
 from dellm_jax.study import learn
 from dellm_jax.trees import named_key
@@ -63,6 +63,11 @@ def create(mind: Mind, architecture: Architecture, key: Array) -> Dellm:
             mind.imagination.create(architecture, named_key(key, "imagination")) if mind.imagination else None,
             procedural.empty(code_bytes, architecture.rules, architecture.concepts) if architecture.rules else None,
             lexicon.empty(architecture.rules + architecture.concepts) if architecture.rules else None,
+            {
+                sense.name: fast_weights.empty(sense.features, architecture.concepts)
+                for sense in architecture.senses
+                if architecture.rules
+            },
         ),
         hyper={
             "threshold_speed": scalar(mind.threshold_speed),
@@ -166,6 +171,7 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
             generator=generator,
             procedural=state.memory.procedural,
             lexicon=state.memory.lexicon,
+            fast=state.memory.fast,
         ),
         key=key,
         clock=clock.replace(

@@ -1,18 +1,25 @@
 """Obedience: what a life thinks is overruled by what it was told."""
 
+import jax
 import jax.numpy as jnp
 
+from dellm_jax.architecture import CONCEPTS
 from dellm_jax.experience import Percepts
-from dellm_jax.memory import procedural
+from dellm_jax.memory import fast_weights, procedural, semantic
+from dellm_jax.memory.sketch import sketch, unit
 from dellm_jax.types import Array, Dellm, Response
+
+Features = dict[str, Array]
 
 
 def obeyed(state: Dellm, percepts: Percepts, response: Response) -> Response:
-    """The response [B] of a life, corrected by its rules and habits; as it was, if it cannot be corrected."""
+    """The response [B] of a life, corrected by its fast weights, rules and habits; as it was, if it cannot be."""
     memory = state.memory.procedural
     if memory is None:
         return response
-    verdict = procedural.judge(memory, likeness(state, percepts), response.concept, state.hyper["radius"])
+    features = features_of(state, percepts)
+    response = amended(state, keys(state, percepts, features), response)
+    verdict = procedural.judge(memory, likeness(state, percepts, features), response.concept, state.hyper["radius"])
     answer = jnp.where(verdict.answer >= 0, verdict.answer, memory.named[verdict.concept])
     sure = jnp.where(verdict.likeness > 0, verdict.likeness, response.confidence)
     return response._replace(
@@ -20,31 +27,60 @@ def obeyed(state: Dellm, percepts: Percepts, response: Response) -> Response:
     )
 
 
-def likeness(state: Dellm, percepts: Percepts) -> Array:
-    """How like the instances of the rules what is perceived is [B, R].
+def amended(state: Dellm, keys: dict[str, Array], response: Response) -> Response:
+    """The response with what the corrections of all that is alike have to say: log p + sum_s W_s k_s, normalised.
 
-    The mean of all that was perceived counts one blank beside it: else the first instance of a life would be its own
-    centre, and like nothing.
+    `by["corrections"]` is their say alone.
     """
-    centres = {
-        sense: procedural.sketch(known.total.sum(0)[None, :] / (known.count.sum() + 1))[0]
-        for sense, known in state.memory.semantic.items()
-    }
-    senses = [sense.name for sense in state.architecture.senses]
-    return procedural.likeness(
-        state.memory.procedural, senses, sketches(state, percepts), centres, bits(state, percepts)
+    born = state.homeostasis[CONCEPTS]["active"] > 0
+    lean = jnp.where(born, fast_weights.said(state.memory.fast, keys), -1e9)
+    log_p = jax.nn.log_softmax(jnp.where(born, response.log_probability + lean, -1e9))
+    return response._replace(
+        concept=log_p.argmax(1),
+        confidence=jnp.exp(log_p.max(1)),
+        log_probability=log_p,
+        by=response.by | {"corrections": jax.nn.log_softmax(lean)},
     )
 
 
-def sketches(state: Dellm, percepts: Percepts) -> dict[str, Array]:
-    """Sketches [B, SKETCH] of the frozen features through every sense that is there."""
+def features_of(state: Dellm, percepts: Percepts) -> Features:
+    """Frozen features {sense: [B, n]} of what is perceived through every sense that is there."""
     return {
-        sense.name: procedural.sketch(
-            sense.expand(state.memory.semantic[sense.name].filters, percepts.values[sense.name])
-        )
+        sense.name: sense.expand(state.memory.semantic[sense.name].filters, percepts.values[sense.name])
         for sense in state.architecture.senses
         if sense.name in percepts.values
     }
+
+
+def keys(state: Dellm, percepts: Percepts, features: Features) -> dict[str, Array]:
+    """What fast weights read {sense: [B, K]}: unit sketches of features around the mean of all that was observed; zero
+    where a sense is absent."""
+    found = {}
+    for sense, own in features.items():
+        key = unit(sketch(own - centre(state.memory.semantic[sense]), state.memory.fast[sense].ease.shape[0]))
+        there = percepts.presence.get(sense)
+        found[sense] = key if there is None else key * there[:, None]
+    return found
+
+
+def likeness(state: Dellm, percepts: Percepts, features: Features) -> Array:
+    """How like the instances of the rules what is perceived is [B, R]."""
+    centres = {
+        sense: sketch(centre(known)[None, :], procedural.SKETCH)[0] for sense, known in state.memory.semantic.items()
+    }
+    senses = [sense.name for sense in state.architecture.senses]
+    return procedural.likeness(state.memory.procedural, senses, sketches(features), centres, bits(state, percepts))
+
+
+def centre(known: semantic.Semantic) -> Array:
+    """The mean features of all that was observed and one blank [n]: else the first instance of a life would be its own
+    centre, and like nothing."""
+    return known.total.sum(0) / (known.count.sum() + 1)
+
+
+def sketches(features: Features) -> dict[str, Array]:
+    """What instances are recognised by {sense: [B, SKETCH]}."""
+    return {sense: sketch(own, procedural.SKETCH) for sense, own in features.items()}
 
 
 def bits(state: Dellm, percepts: Percepts) -> Array:

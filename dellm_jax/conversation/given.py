@@ -101,7 +101,7 @@ def prepare(mind: Mind, state: Dellm, forms: list[tuple[str, ...]]) -> None:
         for life, target in ((state, 0), (full, 0), (state, AS_IT_THOUGHT)):
             try:
                 told, _ = correct(mind, life, one.replace(target=np.int32([target])), "...")
-                jax.block_until_ready(undo(told)[0])
+                jax.block_until_ready(undo(mind, told)[0])
             except DellmError:  # no room left: then there is nothing to compile for
                 return
 

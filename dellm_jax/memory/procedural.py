@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 
 from dellm_jax.axes import leaf
+from dellm_jax.memory.sketch import unit
 from dellm_jax.types import Array
 
 SKETCH = 256
@@ -103,17 +103,6 @@ def _speaking(memory: Procedural) -> Array:
     return (memory.standing == ALIVE) & memory.general & (memory.answer >= 0)
 
 
-def sketch(features: Array) -> Array:
-    """Features [B, n] -> [B, SKETCH] with the same angles, nearly: signed sums of every SKETCH-th feature.
-
-    Source: the count sketch (Charikar et al., 2002).
-    """
-    batch, many = features.shape
-    signs = np.random.default_rng(0).choice(np.float32([-1, 1]), many)
-    padded = jnp.pad(features * signs, ((0, 0), (0, -many % SKETCH)))
-    return padded.reshape(batch, -1, SKETCH).sum(1)
-
-
 def likeness(
     memory: Procedural, senses: Sequence[str], sketches: dict[str, Array], centres: dict[str, Array], present: Array
 ) -> Array:
@@ -124,13 +113,9 @@ def likeness(
         if sense not in sketches:
             continue
         both = ((present[:, None] & memory.present[None, :]) >> bit & 1).astype(jnp.float32)
-        own, known = _unit(sketches[sense] - centres[sense]), _unit(memory.sketches[sense] - centres[sense])
+        own, known = unit(sketches[sense] - centres[sense]), unit(memory.sketches[sense] - centres[sense])
         total, many = total + both * (own @ known.T), many + both
     return total / jnp.maximum(many, 1)
-
-
-def _unit(x: Array) -> Array:
-    return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-9)
 
 
 def judge(memory: Procedural, alike: Array, concept: Array, radius: Array) -> Verdict:

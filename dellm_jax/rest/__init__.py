@@ -8,6 +8,7 @@ from dellm_jax.rest.internalise import internalise
 from dellm_jax.rest.newborns import silent, steepest
 from dellm_jax.rest.night import rest
 from dellm_jax.rest.prune import nobody, prune, the_bias, the_living
+from dellm_jax.rest.refresh import refresh
 from dellm_jax.rest.reorganise import reorganise
 from dellm_jax.rest.replay import replay
 from dellm_jax.rest.rescale import rescale
@@ -26,6 +27,7 @@ __all__ = [
     "internalise",
     "nobody",
     "prune",
+    "refresh",
     "reorganise",
     "replay",
     "rescale",

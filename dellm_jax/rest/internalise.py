@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import optax
 
 from dellm_jax import experience as experiences
+from dellm_jax.amend import instances
 from dellm_jax.memory.procedural import ALIVE
 from dellm_jax.rest import gated
 from dellm_jax.rest.pieces import in_pieces
 from dellm_jax.rest.replay import episodes, varied
-from dellm_jax.rest.rules import instances
 from dellm_jax.types import Array, Dellm, Lesson, Mind, Report, Stage
 
 

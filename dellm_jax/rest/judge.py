@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from dellm_jax import experience as experiences
 from dellm_jax.memory import episodic, procedural, semantic
 from dellm_jax.mind import respond_to
+from dellm_jax.obey import amended, features_of, keys
 from dellm_jax.rest.rules import obedience, taught
 from dellm_jax.types import Array, Dellm, Mind, Response
 
@@ -32,7 +33,11 @@ def held_out_responses(mind: Mind, state: Dellm, left_out: bool = False) -> tupl
     responses, weights = [], []
     for sense, values in percepts.values.items():
         there = percepts.presence.get(sense, jnp.ones_like(recalled.weight))
-        responses.append(respond_to(mind, state, experiences.Percepts({sense: values}, {}), recognise))
+        alone = experiences.Percepts({sense: values}, {})
+        response = respond_to(mind, state, alone, recognise)
+        if state.memory.fast and not left_out:  # as it would be said
+            response = amended(state, keys(state, alone, features_of(state, alone)), response)
+        responses.append(response)
         weights.append(there * recalled.weight)
     return responses, recalled.target, jnp.stack(weights)
 

@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from dellm_jax import experience as experiences
+from dellm_jax.amend import instances
 from dellm_jax.memory import procedural
 from dellm_jax.memory.procedural import ALIVE, RETIRED
 from dellm_jax.mind import respond_to
@@ -13,13 +13,6 @@ from dellm_jax.obey import obeyed
 from dellm_jax.types import Array, Dellm, Mind
 
 TOGETHER = 32
-
-
-def instances(state: Dellm, places: Array) -> experiences.Percepts:
-    """What the rules at `places` [B] were taught on, as percepts."""
-    memory = state.memory.procedural
-    codes = {sense: known[places] for sense, known in memory.codes.items()}
-    return experiences.decode(state.architecture, codes, memory.present[places])
 
 
 @partial(jax.jit, static_argnums=(0, 2))

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from dellm_jax import trees
 from dellm_jax.errors import StreamError
 from dellm_jax.life import live
-from dellm_jax.memory import episodic, procedural
+from dellm_jax.memory import episodic, fast_weights, procedural
 from dellm_jax.mind import create, respond
 from dellm_jax.persistence import load, save
 from dellm_jax.rest.night import rest
@@ -64,10 +64,15 @@ def schooled(config: DictConfig, seed: int, knowledge: int) -> Pupil:
     knows, others = order[rank < knowledge], order[rank >= knowledge]
     if not others.size:
         raise StreamError(f"knowledge={knowledge} leaves no example of {plan.curriculum.corpus.name!r} to be corrected")
-    school = Curriculum(plan.curriculum.corpus, (Day(knows, np.zeros(knows.size, int)),), (), (None,))
+    return Pupil(config, plan, schooled_on(plan, seed, knows), knows, others)
+
+
+def schooled_on(plan: Plan, seed: int, rows: np.ndarray) -> Dellm:
+    """A life that lived these rows of the training split once, and slept as it does."""
+    school = Curriculum(plan.curriculum.corpus, (Day(rows, np.zeros(rows.size, int)),), (), (None,))
     newborn = create(plan.mind, plan.architecture, jax.random.key(seed))
     *_, (_, state, _) = live(plan.mind, newborn, days.stretches(school, plan.batch, plan.stretch), plan.schedule)
-    return Pupil(config, plan, state, knows, others)
+    return state
 
 
 def moment(split: Split, rows: np.ndarray, batch: int, senses: tuple[str, ...] = ()) -> Experience:
@@ -92,13 +97,15 @@ def slept(pupil: Pupil, state: Dellm, key: int) -> Dellm:
 
 
 def wiped(state: Dellm) -> Dellm:
-    """Without fast memory: no episode and no rule is left; what concepts are called and its habits are."""
+    """Without fast memory: no episode, rule or fast weight is left; what concepts are called and its habits are."""
     memory, past = state.memory.procedural, state.memory.episodic
     codes = {sense: known.shape[1] for sense, known in memory.codes.items()}
     blank = procedural.empty(codes, memory.concept.size, memory.habit.size)
     none = episodic.empty(codes, trees.nbytes(past.codes) + past.present.size, past.start.size, held_out=past.held_out)
     blank = blank.replace(named=memory.named, habit=memory.habit)
-    return state.replace(memory=state.memory.replace(procedural=blank, episodic=none))
+    known = state.memory.semantic
+    fast = {sense: fast_weights.empty(own.total.shape[1], memory.habit.size) for sense, own in known.items()}
+    return state.replace(memory=state.memory.replace(procedural=blank, episodic=none, fast=fast))
 
 
 def ask_elsewhere(pupil: Pupil, state: Dellm, questions: list[Questions]) -> list[Answers]:
@@ -113,6 +120,8 @@ def _asked(path: Path, config: str, questions: list[Questions]) -> list[Answers]
     plan = build.plan(OmegaConf.create(config), "dellm", checkpoints=False)
     newborn = partial(create, plan.mind, key=jax.random.key(0))
     state = load(path, newborn)
-    if int(episodic.born(state.memory.episodic)) or (np.asarray(state.memory.procedural.standing) > 0).any():
+    memory = state.memory
+    moved = any(np.asarray(own.moved).any() for own in memory.fast.values())
+    if moved or int(episodic.born(memory.episodic)) or (np.asarray(memory.procedural.standing) > 0).any():
         raise StreamError(f"{path}: fast memory was not wiped")
     return [ask(plan, state, some) for some in questions]

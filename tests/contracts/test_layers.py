@@ -11,7 +11,20 @@ FOLDER = Path(dellm_jax.__file__).parent
 LEVELS = (
     ("architecture", "axes", "compilation", "errors", "metrics", "trees", "types"),
     ("assemblies", "learning", "memory", "persistence", "senses", "streams", "surgery"),
-    ("acts", "corrections", "experience", "media", "mind", "obey", "rehearsal", "rest", "speech", "study", "wiring"),
+    (
+        "acts",
+        "amend",
+        "corrections",
+        "experience",
+        "media",
+        "mind",
+        "obey",
+        "rehearsal",
+        "rest",
+        "speech",
+        "study",
+        "wiring",
+    ),
     ("conversation", "home", "imagine", "life", "meta", "recall"),
 )
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}

@@ -115,14 +115,14 @@ def test_of_two_corrections_the_newer_counts_and_undo_brings_back_the_older(life
     three = told(two, "some music", LIGHT)
     assert ask(three, "some music") == (LIGHT, "light") and ask(three, "play a song")[1] == "music"
     for state, expected in ((three, "play folk"), (two, "play jazz"), (one, "music")):
-        assert ask(undo(state)[0], "play a song")[1] == expected
+        assert ask(undo(MIND, state)[0], "play a song")[1] == expected
     with pytest.raises(CorrectionError, match="no correction left"):
-        undo(life)
+        undo(MIND, life)
 
 
 def test_undo_takes_back_what_semantic_memory_observed(life):
     """Sums are what they were, but for rounding; no rule is left."""
-    state, report = undo(told(life, "some music", LIGHT))
+    state, report = undo(MIND, told(life, "some music", LIGHT))
     assert report == {"rule": 0.0, "retired": 0.0} and int(procedural.newest(state.memory.procedural)) == -1
     for sense, known in life.memory.semantic.items():
         after = state.memory.semantic[sense]

@@ -1,0 +1,81 @@
+"""Fast weights: what one correction says of all that is like it, at once and without a step of learning.
+
+A linear readout of keys (sketches of frozen features) that is added to what a life thinks. An edit moves it by the
+natural gradient of the cross-entropy, in the curvature of everything that was ever lived: far where nothing is known,
+hardly where much is. Nights teach the slow memories the same, and fast weights begin anew.
+Source: fast weights, Hinton & Plaut (1987); closed-form edits in the covariance of what is known, MEMIT (Meng et al.,
+2023).
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from dellm_jax.axes import leaf
+from dellm_jax.types import Array
+
+KEY = 1024
+STEP = 3.0  # how far an edit aims, in units of the gradient by the logits
+STIFFNESS = 2.5  # how much what was lived counts beside what was said; both chosen in LOG, 2026-11-23
+BLANK = 0.01  # share of the curvature that is the same in all directions
+
+
+@struct.dataclass
+class FastWeights:
+    """Of one sense with keys of K numbers: `moved` [C, K], what a key adds to the log-probability of each concept, and
+    `ease` [K, K], the inverse of the curvature."""
+
+    moved: Array = leaf("concepts", "{}.key")
+    ease: Array = leaf("{}.key", "{}.key")
+
+
+def empty(features: int, concepts: int) -> FastWeights:
+    """Nothing was said, and nothing lived."""
+    size = min(KEY, features)
+    return FastWeights(jnp.zeros((concepts, size)), jnp.eye(size) * size / (STIFFNESS * BLANK))
+
+
+def said(fast: dict[str, FastWeights], keys: dict[str, Array]) -> Array:
+    """What corrections add to the log-probabilities, from keys {sense: [B, K]} -> [B, C]."""
+    return sum(keys[sense] @ fast[sense].moved.T for sense in keys)
+
+
+def push(log_probability: Array, concept: Array) -> Array:
+    """s (e_c - p): where edits aim [B, C], from what is thought [B, C] and the concepts [B] it should be."""
+    return STEP * (jax.nn.one_hot(concept, log_probability.shape[1]) - jnp.exp(log_probability))
+
+
+def edit(fast: dict[str, FastWeights], keys: dict[str, Array], push: Array) -> dict[str, FastWeights]:
+    """W += push (P k)^T / (1 + sum k^T P k), and P -= (P k)(P k)^T / (1 + k^T P k) in every sense: keys {sense: [K]},
+    push [C].
+
+    Source: Sherman & Morrison (1950).
+    """
+    eased = {sense: fast[sense].ease @ key for sense, key in keys.items()}
+    whole = 1 + sum(keys[sense] @ own for sense, own in eased.items())
+    return fast | {
+        sense: FastWeights(
+            fast[sense].moved + jnp.outer(push, own) / whole,
+            fast[sense].ease - jnp.outer(own, own) / (1 + keys[sense] @ own),
+        )
+        for sense, own in eased.items()
+    }
+
+
+def edited(
+    curvatures: dict[str, Array], lived: dict[str, Array], keys: dict[str, Array], pushes: Array
+) -> dict[str, FastWeights]:
+    """Fast weights after edits all at once: keys {sense: [R, K]}, pushes [R, C], zero where there is nothing to say.
+
+    P = (lambda N (C / tr C + b I / K) + sum k k^T)^-1 and W = (sum push k^T) P, of the second moments C [K, K] of the
+    keys of all N experiences that were `lived`.
+    """
+    several = jnp.maximum(sum((own**2).sum(1, keepdims=True) > 0 for own in keys.values()), 1)
+    found = {}
+    for sense, own in keys.items():
+        size, trace = own.shape[1], jnp.trace(curvatures[sense])
+        share = curvatures[sense] / jnp.where(trace > 0, trace, 1.0) + BLANK * jnp.eye(size) / size
+        stiff = STIFFNESS * jnp.maximum(lived[sense], 1.0) * share + own.T @ own
+        ease = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(stiff), jnp.eye(size))
+        found[sense] = FastWeights((pushes / several).T @ own @ ease, ease)
+    return found
