@@ -1,4 +1,4 @@
-"""The fast weights of a life: edited by every correction, and made anew of all that were given."""
+"""The fast weights of a life: edited by every correction, and made anew of those that are obeyed by a rule alone."""
 
 from functools import partial
 
@@ -7,8 +7,9 @@ import jax.numpy as jnp
 
 from dellm_jax import experience as experiences
 from dellm_jax import obey
-from dellm_jax.memory import fast_weights, procedural, semantic
+from dellm_jax.memory import fast_weights, semantic
 from dellm_jax.memory.fast_weights import FastWeights
+from dellm_jax.memory.procedural import ALIVE
 from dellm_jax.memory.sketch import sketch, sketch_gram
 from dellm_jax.mind import respond_to
 from dellm_jax.types import Array, Dellm, Mind
@@ -28,13 +29,13 @@ def edited(
 
 @partial(jax.jit, static_argnums=0)
 def anew(mind: Mind, state: Dellm) -> Dellm:
-    """The same life with fast weights made of what it thinks now, and of every rule that counts and named a concept.
+    """The same life with fast weights made of what it thinks now, and of every living rule that named a concept.
 
     One edit for all at once, in the curvature of everything that semantic memory has observed.
     """
     memory, fast = state.memory.procedural, state.memory.fast
     rules = memory.concept.size
-    counts = (procedural.counting(memory) & (memory.weight > 0)).astype(jnp.float32)
+    counts = ((memory.standing == ALIVE) & (memory.weight > 0)).astype(jnp.float32)
 
     def some(places: Array) -> tuple[dict[str, Array], Array]:
         percepts = instances(state, places)

@@ -16,7 +16,7 @@ from dellm_jax.types import Array
 
 KEY = 1024
 STEP = 3.0  # how far an edit aims, in units of the gradient by the logits
-STIFFNESS = 2.5  # how much what was lived counts beside what was said; both chosen in LOG, 2026-11-23
+STIFFNESS = 4.0  # how much what was lived counts beside what was said; both chosen in LOG, 2026-11-23
 BLANK = 0.01  # share of the curvature that is the same in all directions
 
 

@@ -5,7 +5,7 @@ from dellm_jax.types import Array, Dellm, Mind, Report, Stage
 
 
 def refresh() -> Stage:
-    """Fast weights are made of what is left to say of the corrections that count. Nothing to do without any."""
+    """Fast weights are made anew of the rules that did not retire. Nothing to do in a life that cannot be corrected."""
 
     def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
         del key
