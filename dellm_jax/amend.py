@@ -57,6 +57,12 @@ def anew(mind: Mind, state: Dellm) -> Dellm:
     return state.replace(memory=state.memory.replace(fast=made))
 
 
+def stale(state: Dellm) -> bool:
+    """Whether much was lived since the curvature was taken: more than twice what it was of."""
+    fast = state.memory.fast
+    return any(float(state.memory.semantic[sense].count.sum()) > 2 * float(own.lived) for sense, own in fast.items())
+
+
 def instances(state: Dellm, places: Array) -> experiences.Percepts:
     """What the rules at `places` [B] were taught on, as percepts."""
     memory = state.memory.procedural
@@ -65,7 +71,7 @@ def instances(state: Dellm, places: Array) -> experiences.Percepts:
 
 
 def _curvature(known: semantic.Semantic, size: int) -> Array:
-    """Second moments [K, K] of the sketches of all that was observed, around `obey.centre`; what is pending is left
-    out."""
-    middle = sketch(obey.centre(known)[None, :], size)[0]
-    return sketch_gram(known.gram, known.total.shape[1], size) - known.count.sum() * jnp.outer(middle, middle)
+    """Second moments [K, K] of the sketches of all that was observed, around `obey.centre`."""
+    middle, pending = sketch(obey.centre(known)[None, :], size)[0], sketch(known.pending, size)
+    about_zero = sketch_gram(known.gram, known.total.shape[1], size) + pending.T @ pending
+    return about_zero - known.count.sum() * jnp.outer(middle, middle)

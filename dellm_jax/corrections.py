@@ -54,6 +54,8 @@ def correct(
     if answer is not None:
         held, said = lexicon.add(state.memory.lexicon, answer, _needed(memory))
         state = state.replace(memory=state.memory.replace(lexicon=held))
+    if known and amend.stale(state):
+        state = amend.anew(mind, state)
     state, place, gone = _correct(
         mind,
         state,

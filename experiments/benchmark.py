@@ -66,7 +66,8 @@ class Cell:
 
 def suite(name: str) -> dict[str, Any]:
     """A suite by name, with the keys seeds, streams and methods; `against` for ablations, `averages` for streams that
-    stand for several, `metric` for tables that are not of the accuracy, and `also` further ones."""
+    stand for several, `metric` for tables that are not of the accuracy, and `also` further ones; `plane`,
+    two metrics to draw against each other where several methods have both."""
     path = CONF / "suite" / f"{name}.yaml"
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.yaml"))
@@ -221,6 +222,8 @@ def _write(name: str, plan: dict[str, Any], every: list[dict[str, Any]], results
     names |= {(stream, method) for stream in averages for method in methods}
     owned = lambda row: (row.stream, row.method.split(", ")[0]) in names  # noqa: E731
     stem, lacking = tables.write(results, name, rows, metric, here, compared, owned)
+    if (axes := plan.get("plane")) and len({row.method.split(", ")[0] for row in rows}) > 1:
+        tables.plane(rows, *axes, results / f"{stem.name}.plane.png")
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     say(tables.markdown(rows, [], metric, here) + compared)
     if lacking:

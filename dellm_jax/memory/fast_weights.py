@@ -22,17 +22,18 @@ BLANK = 0.01  # share of the curvature that is the same in all directions
 
 @struct.dataclass
 class FastWeights:
-    """Of one sense with keys of K numbers: `moved` [C, K], what a key adds to the log-probability of each concept, and
-    `ease` [K, K], the inverse of the curvature."""
+    """Of one sense with keys of K numbers: `moved` [C, K], what a key adds to the log-probability of each concept;
+    `ease` [K, K], the inverse of the curvature; and of how many experiences that was, `lived`."""
 
     moved: Array = leaf("concepts", "{}.key")
     ease: Array = leaf("{}.key", "{}.key")
+    lived: Array = leaf()
 
 
 def empty(features: int, concepts: int) -> FastWeights:
     """Nothing was said, and nothing lived."""
     size = min(KEY, features)
-    return FastWeights(jnp.zeros((concepts, size)), jnp.eye(size) * size / (STIFFNESS * BLANK))
+    return FastWeights(jnp.zeros((concepts, size)), jnp.eye(size) * size / (STIFFNESS * BLANK), jnp.zeros(()))
 
 
 def said(fast: dict[str, FastWeights], keys: dict[str, Array]) -> Array:
@@ -54,9 +55,9 @@ def edit(fast: dict[str, FastWeights], keys: dict[str, Array], push: Array) -> d
     eased = {sense: fast[sense].ease @ key for sense, key in keys.items()}
     whole = 1 + sum(keys[sense] @ own for sense, own in eased.items())
     return fast | {
-        sense: FastWeights(
-            fast[sense].moved + jnp.outer(push, own) / whole,
-            fast[sense].ease - jnp.outer(own, own) / (1 + keys[sense] @ own),
+        sense: fast[sense].replace(
+            moved=fast[sense].moved + jnp.outer(push, own) / whole,
+            ease=fast[sense].ease - jnp.outer(own, own) / (1 + keys[sense] @ own),
         )
         for sense, own in eased.items()
     }
@@ -77,5 +78,5 @@ def edited(
         share = curvatures[sense] / jnp.where(trace > 0, trace, 1.0) + BLANK * jnp.eye(size) / size
         stiff = STIFFNESS * jnp.maximum(lived[sense], 1.0) * share + own.T @ own
         ease = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(stiff), jnp.eye(size))
-        found[sense] = FastWeights((pushes / several).T @ own @ ease, ease)
+        found[sense] = FastWeights((pushes / several).T @ own @ ease, ease, lived[sense])
     return found

@@ -8,6 +8,7 @@ from experiments.tables.aggregate import CONFIDENCE, COSTS, Cells, Paired, paire
 from experiments.tables.draw import figure
 from experiments.tables.files import fewer, write
 from experiments.tables.lines import lower_is_better, percent
+from experiments.tables.plane import plane
 from experiments.tables.records import (
     ANCHORS,
     FAILED,
@@ -43,6 +44,7 @@ __all__ = [
     "markdown",
     "paired",
     "percent",
+    "plane",
     "read_anchors",
     "read_csv",
     "rows",

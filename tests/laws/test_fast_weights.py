@@ -1,0 +1,74 @@
+"""Fast weights: edits in closed form, which reach what is alike, spare what is known, and are gone when undone."""
+
+import jax.numpy as jnp
+import numpy as np
+from test_corrections import LIGHT, MIND, MUSIC, ask, life, told, undo, utterance  # noqa: F401  (life is a fixture)
+
+from dellm_jax import amend, experience, obey
+from dellm_jax.memory import fast_weights, symmetric
+from dellm_jax.memory.sketch import sketch, sketch_gram
+
+RANDOM = np.random.default_rng(0)
+LIVED = jnp.asarray(RANDOM.normal(size=(60, 24)), jnp.float32) * jnp.linspace(2, 0.1, 24)
+
+
+def made(keys, pushes):
+    """Fast weights after edits all at once, in the curvature of what was lived."""
+    curvature, lived = {"text": LIVED.T @ LIVED}, {"text": jnp.float32(len(LIVED))}
+    return fast_weights.edited(curvature, lived, {"text": keys}, pushes)
+
+
+def test_one_edit_is_the_ridge_regression_of_what_it_aims_at():
+    """By a rank-one update or by solving anew; and it moves least where most was lived."""
+    nothing, moved = made(jnp.zeros((1, 24)), jnp.zeros((1, 3))), []
+    for place in (0, 23):
+        key, push = jnp.eye(24)[place], jnp.asarray(RANDOM.normal(size=3), jnp.float32)
+        one, anew = fast_weights.edit(nothing, {"text": key}, push)["text"], made(key[None], push[None])["text"]
+        assert np.allclose(one.moved, anew.moved, rtol=1e-3, atol=1e-5)
+        assert np.allclose(one.ease, anew.ease, rtol=1e-3, atol=1e-3)
+        moved.append(float(jnp.abs(one.moved @ key / push).max()))
+    assert moved[0] < 0.5 * moved[1] < 0.5
+
+
+def test_sketches_keep_angles_and_their_gram_is_that_of_the_sketches():
+    """Whether features are summed before or after they are multiplied."""
+    features = jnp.asarray(RANDOM.normal(size=(40, 96)), jnp.float32)
+    packed = symmetric.add_gram(symmetric.zeros(96), features)
+    short = sketch(features, 36)
+    assert np.allclose(sketch_gram(packed, 96, 36), short.T @ short, atol=1e-2)
+    assert abs(float((short**2).sum() / (features**2).sum()) - 1) < 0.2
+
+
+def test_a_correction_speaks_for_what_is_like_its_instance(life):  # noqa: F811
+    """Words that are nearly the same lean its way, others hardly, and are answered as before."""
+    state = told(life, "some music please", LIGHT)
+    alike, others = (
+        leaning(state, "some music pleases"),
+        [leaning(state, text) for text in ("sing", "lights on please")],
+    )
+    assert alike > 5 * max(map(abs, others)) > 0
+    assert ask(state, "play a song")[0] == MUSIC
+
+
+def test_undone_corrections_say_nothing(life):  # noqa: F811
+    """Neither the only one nor the last of two; an answer alone never does."""
+    assert most_moved(told(life, "play a song", answer="play jazz")) == 0
+    once = told(life, "some music", LIGHT)
+    assert most_moved(once) > 1e-3 and most_moved(undo(MIND, once)[0]) == 0
+    first = amend.anew(MIND, once)
+    back = undo(MIND, told(first, "sing", LIGHT))[0]
+    for sense, fast in first.memory.fast.items():
+        assert float(jnp.abs(back.memory.fast[sense].moved - fast.moved).max()) < 0.01 * most_moved(first)
+
+
+def leaning(state, text):
+    """How much corrections raise the light above music."""
+    percepts = experience.perceive(state.architecture, utterance(text))
+    keys = obey.keys(state, percepts, obey.features_of(state, percepts))
+    lean = fast_weights.said(state.memory.fast, keys)[0]
+    return float(lean[LIGHT] - lean[MUSIC])
+
+
+def most_moved(state):
+    """The largest of its fast weights."""
+    return max(float(jnp.abs(own.moved).max()) for own in state.memory.fast.values())
