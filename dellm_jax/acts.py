@@ -83,7 +83,9 @@ def evening(mind: Mind, state: Dellm, payload: Payload) -> tuple[Dellm, Report]:
 def taught(mind: Mind, state: Dellm, payload: Payload) -> tuple[Dellm, Report]:
     """The act "correct": `corrections.correct` with meta "answer", "general", "teacher" and "when", all of them there.
 
-    With a meta "name" the concept, `target`, is called so from now on. Raises CorrectionError, ExperienceError.
+    With a meta "name" the concept, `target`, is called so from now on; with "taken_for", what it was taken for is not
+    asked again: a night may have changed its mind by the time that this is done again. Raises CorrectionError,
+    ExperienceError.
     """
     experience, meta = experience_of(payload), dict(payload.meta)
     called = _meta(meta, "name", str) if meta.get("name") is not None else None
@@ -93,7 +95,8 @@ def taught(mind: Mind, state: Dellm, payload: Payload) -> tuple[Dellm, Report]:
         raise CorrectionError(f"payload.meta: teacher {teacher}, when {when}; expected 31 and 32 bits, 0 or more")
     if called is not None:
         state = corrections.name(state, {int(target): called for target in experience.target})
-    return corrections.correct(mind, state, experience, answer, general, teacher, when)
+    taken_for = _meta(meta, "taken_for", int) if "taken_for" in meta else corrections.AS_IT_THOUGHT
+    return corrections.correct(mind, state, experience, answer, general, teacher, when, taken_for)
 
 
 def untaught(mind: Mind, state: Dellm, payload: Payload) -> tuple[Dellm, Report]:

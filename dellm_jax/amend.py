@@ -10,7 +10,7 @@ from dellm_jax import obey
 from dellm_jax.memory import fast_weights, semantic
 from dellm_jax.memory.fast_weights import FastWeights
 from dellm_jax.memory.procedural import ALIVE
-from dellm_jax.memory.sketch import sketch, sketch_gram
+from dellm_jax.memory.sketches import sketch, sketch_gram
 from dellm_jax.mind import respond_to
 from dellm_jax.types import Array, Dellm, Mind
 

@@ -29,13 +29,14 @@ def correct(
     general: bool = True,
     teacher: int = 0,
     when: int = 0,
+    taken_for: int = AS_IT_THOUGHT,
 ) -> tuple[Dellm, Report]:
     """The same life, told that one `experience` (a batch of 1) is of the concept `experience.target`, and what to say.
 
-    With a target of AS_IT_THOUGHT the concept is the one it takes it for now, and only the `answer` is new. An answer
-    holds for the whole concept through every sense, unless it is not `general`: then for this instance. No step of
-    learning is taken; the next `respond` obeys. `teacher` (who) and `when` (seconds) are kept with the rule.
-    The report says at which place of procedural memory the rule is, and how many others it supersedes.
+    With a target of AS_IT_THOUGHT the concept is what it was `taken_for`, or else is taken for now, and only the
+    `answer` is new, which holds for the whole concept through every sense, unless it is not `general`: then for this
+    instance. No step of learning is taken; the next `respond` obeys. `teacher` (who) and `when` (seconds) are kept with
+    the rule. The report says at which place of procedural memory the rule is, and how many others it supersedes.
     Raises CorrectionError or ExperienceError, and the life stays as it was.
     """
     memory = _procedural(state)
@@ -43,12 +44,12 @@ def correct(
     if target.shape != (1,):
         raise CorrectionError(f"experience.target has shape {target.shape}; correct one instance at a time: shape (1,)")
     known = target[0] != AS_IT_THOUGHT
-    experiences.validate(
-        state.architecture, experience.replace(target=np.maximum(target, 0)) if not known else experience
-    )
+    experiences.validate(state.architecture, experience.replace(target=target if known else np.zeros_like(target)))
     if not known and answer is None:
+        raise CorrectionError("answer is missing, and experience.target says it was right; say what should change")
+    if not AS_IT_THOUGHT <= taken_for < (room := state.architecture.concepts):
         raise CorrectionError(
-            "answer is missing, and experience.target says it was right; say what should be otherwise"
+            f"taken_for is {taken_for}; expected a concept, 0 to {room - 1}, or {AS_IT_THOUGHT}: none"
         )
     said = NONE
     if answer is not None:
@@ -62,6 +63,7 @@ def correct(
         experience,
         bool(known),
         not known or _room(state, experience),
+        jnp.int32(taken_for),
         jnp.int32(said),
         jnp.asarray(general),
         jnp.int32(teacher),
@@ -72,8 +74,8 @@ def correct(
 
 def _room(state: Dellm, experience: Experience) -> bool:
     """Whether semantic memory can take one more in without following: most of it then need not be copied."""
-    memories = [state.memory.semantic[sense] for sense in experience.senses]
-    return all(int(known.fill) < known.pending.shape[0] for known in memories)
+    known = [state.memory.semantic[sense] for sense in experience.senses]
+    return all(int(one.fill) < one.pending.shape[0] for one in known)
 
 
 @partial(jax.jit, static_argnums=(0, 3, 4))
@@ -83,6 +85,7 @@ def _correct(
     experience: Experience,
     known: bool,
     room: bool,
+    taken_for: Array,
     answer: Array,
     general: Array,
     teacher: Array,
@@ -93,32 +96,30 @@ def _correct(
     alike = obey.likeness(state, percepts, features)
     memory, semantics, homeostasis = state.memory.procedural, state.memory.semantic, state.homeostasis
     fast = state.memory.fast
-    weight = jnp.zeros(())
+    codes, present = experiences.encode(state.architecture, experience)
+    codes, sketches = jax.tree.map(lambda leaf: leaf[0], (codes, obey.sketches(features)))
+    instance = Instance(codes, present[0], sketches, jnp.zeros(()))
+    concept = experience.target[0]
+    if not known:
+        now = obey.obeyed(state, percepts, respond_to(mind, state, percepts)).concept[0]
+        concept = jnp.where(taken_for >= 0, taken_for, now)
+    again = procedural.repeated(memory, instance, concept, answer, general)
     if known:
-        concept = experience.target[0]
-        fast = amend.edited(mind, state, percepts, features, concept)
-        weight = jnp.where(homeostasis[CONCEPTS]["active"][concept] > 0, WEIGHT, 1.0)
-        semantics = _told(
-            state.architecture,
-            semantics,
-            percepts,
-            experience.target,
-            weight,
-            semantic.gather if room else semantic.observe,
-        )
         concepts = homeostasis[CONCEPTS]
+        weight = jnp.where(concepts["active"][concept] > 0, WEIGHT, 1.0)
+        instance = instance._replace(weight=jnp.where(again >= 0, memory.weight[again], weight))
+        how = semantic.gather if room else semantic.observe
+        told = jnp.where(again >= 0, 0.0, weight)  # what is said again was observed
+        edited = amend.edited(mind, state, percepts, features, concept)
+        fast = jax.tree.map(partial(jnp.where, again >= 0), fast, edited)
+        semantics = _told(state.architecture, semantics, percepts, experience.target, told, how)
         active = concepts["active"].at[concept].set(1.0)
         homeostasis = dict(homeostasis) | {CONCEPTS: concepts | {"active": active}}
-    else:
-        concept = obey.obeyed(state, percepts, respond_to(mind, state, percepts)).concept[0]
-    codes, present = experiences.encode(state.architecture, experience)
-    first = partial(jax.tree.map, lambda leaf: leaf[0])
-    instance = Instance(first(codes), present[0], first(obey.sketches(features)), weight)
-    before = (memory.standing == procedural.SUPERSEDED).sum()
+    before = procedural.silenced(memory).sum()
     memory, place = procedural.teach(
-        memory, instance, alike[0], state.hyper["radius"], concept, answer, general, teacher, when
+        memory, instance, alike[0], state.hyper["radius"], concept, answer, general, teacher, when, again
     )
-    gone = (memory.standing == procedural.SUPERSEDED).sum() - before
+    gone = procedural.silenced(memory).sum() - before
     held = state.memory.replace(procedural=memory, semantic=semantics, fast=fast)
     return state.replace(memory=held, homeostasis=homeostasis), place, gone
 
@@ -145,32 +146,49 @@ def _told(
 def undo(mind: Mind, state: Dellm) -> tuple[Dellm, Report]:
     """Without the correction that was given last: semantic memory forgets it, and what it superseded counts again.
 
-    What nights taught the network by it stays: contradict it instead. Raises CorrectionError if there is none.
+    A concept that it brought to life, and of which nothing else was learned, has never been: its place is free, and so
+    is its name. What nights taught the network by it stays: contradict it instead. The report says at which place the
+    `rule` was, whether it was `retired`, and whether its concept is `unborn`. Raises CorrectionError if there is none.
     """
     memory = _procedural(state)
     place = int(procedural.newest(memory))
     if place < 0:
         raise CorrectionError("there is no correction left to undo")
-    retired = bool(memory.standing[place] == procedural.RETIRED)
-    named = float(memory.weight[place]) > 0
-    state = _undo(state, jnp.int32(place))
-    return amend.anew(mind, state) if named else state, {"rule": float(place), "retired": float(retired)}
+    retired = memory.standing[place] == procedural.RETIRED
+    said = {int(memory.answer[place]), int(memory.named[memory.concept[place]])}
+    of_a_concept = float(memory.weight[place]) > 0
+    state, unborn = _undo(state, jnp.int32(place))
+    idle = said - _needed(state.memory.procedural) - {NONE}
+    state = state.replace(memory=state.memory.replace(lexicon=lexicon.drop(state.memory.lexicon, idle)))
+    state = amend.anew(mind, state) if of_a_concept else state
+    return state, {"rule": float(place), "retired": float(retired), "unborn": float(unborn)}
 
 
 @jax.jit
-def _undo(state: Dellm, place: Array) -> Dellm:
+def _undo(state: Dellm, place: Array) -> tuple[Dellm, Array]:
     memory, architecture = state.memory.procedural, state.architecture
     codes = {sense: known[place][None] for sense, known in memory.codes.items()}
     percepts = experiences.decode(architecture, codes, memory.present[place][None])
-    semantics = _told(
-        architecture,
-        state.memory.semantic,
-        percepts,
-        memory.concept[place][None],
-        memory.weight[place],
-        semantic.forget,
-    )
-    return state.replace(memory=state.memory.replace(procedural=procedural.forget(memory, place), semantic=semantics))
+    concept = memory.concept[place]
+    weight, known = memory.weight[place], state.memory.semantic
+    semantics = _told(architecture, known, percepts, concept[None], weight, semantic.forget)
+    # A concept that lived already would have been told with less weight.
+    own = (weight == 1) & (memory.standing[place] == procedural.ALIVE)
+    unborn = own & procedural.alone(memory, place) & ~_learned(state, semantics, concept)
+    concepts = state.homeostasis[CONCEPTS]
+    active = concepts["active"].at[concept].multiply(1.0 - unborn)
+    memory = procedural.forget(memory, place)
+    memory = memory.replace(named=memory.named.at[concept].set(jnp.where(unborn, NONE, memory.named[concept])))
+    return state.replace(
+        memory=state.memory.replace(procedural=memory, semantic=semantics),
+        homeostasis=dict(state.homeostasis) | {CONCEPTS: concepts | {"active": active}},
+    ), unborn
+
+
+def _learned(state: Dellm, semantics: dict[str, semantic.Semantic], concept: Array) -> Array:
+    """Whether a concept was ever lived, or semantic memory holds more than rounding of it."""
+    held = [known.count[concept] > 1e-3 for known in semantics.values()]
+    return jnp.stack([*held, state.memory.episodic.seen[concept] > 0]).any()
 
 
 def name(state: Dellm, names: dict[int, str]) -> Dellm:
@@ -200,8 +218,8 @@ def because(state: Dellm, response: Response) -> str:
 def why(mind: Mind, state: Dellm, experience: Experience, most: int = 3) -> dict[str, Any]:
     """Why it answers as it does (a batch of 1): `because` of an "instance", a "rule", a "habit" or "knowledge".
 
-    Beside it the `answer`; the `concept`, `likeness` and `confidence`; of a rule its `rule`, `teacher` and `when`; and
-    the `most` probable concepts `by` each way of knowing, as (concept, probability).
+    Beside it `answer`, `concept`, `likeness` and `confidence`; of a rule its `rule`, `teacher` and `when`; and the
+    `most` probable concepts `by` each way of knowing, as (concept, probability).
     """
     memory = _procedural(state)
     response = jax.device_get(respond(mind, state, experience))

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from dellm_jax.architecture import CONCEPTS
 from dellm_jax.experience import Percepts
 from dellm_jax.memory import fast_weights, procedural, semantic
-from dellm_jax.memory.sketch import sketch, unit
+from dellm_jax.memory import sketches as sketching
+from dellm_jax.memory.sketches import SKETCH, sketch, unit
 from dellm_jax.types import Array, Dellm, Response
 
 Features = dict[str, Array]
@@ -65,11 +66,10 @@ def keys(state: Dellm, percepts: Percepts, features: Features) -> dict[str, Arra
 
 def likeness(state: Dellm, percepts: Percepts, features: Features) -> Array:
     """How like the instances of the rules what is perceived is [B, R]."""
-    centres = {
-        sense: sketch(centre(known)[None, :], procedural.SKETCH)[0] for sense, known in state.memory.semantic.items()
-    }
+    centres = {sense: sketch(centre(known)[None, :], SKETCH)[0] for sense, known in state.memory.semantic.items()}
     senses = [sense.name for sense in state.architecture.senses]
-    return procedural.likeness(state.memory.procedural, senses, sketches(features), centres, bits(state, percepts))
+    known, own = state.memory.procedural, sketches(features)
+    return sketching.likeness(known.sketches, known.present, senses, own, centres, bits(state, percepts))
 
 
 def centre(known: semantic.Semantic) -> Array:
@@ -80,7 +80,7 @@ def centre(known: semantic.Semantic) -> Array:
 
 def sketches(features: Features) -> dict[str, Array]:
     """What instances are recognised by {sense: [B, SKETCH]}."""
-    return {sense: sketch(own, procedural.SKETCH) for sense, own in features.items()}
+    return {sense: sketch(own, SKETCH) for sense, own in features.items()}
 
 
 def bits(state: Dellm, percepts: Percepts) -> Array:

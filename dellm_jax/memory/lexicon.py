@@ -55,6 +55,12 @@ def add(lexicon: Lexicon, text: str, needed: set[int]) -> tuple[Lexicon, int]:
     return Lexicon(lexicon.bytes_.at[place].set(row)), place
 
 
+def drop(lexicon: Lexicon, places: set[int]) -> Lexicon:
+    """The lexicon without the texts at these places."""
+    rows = np.array(sorted(places), np.int32)
+    return Lexicon(lexicon.bytes_.at[rows].set(0)) if rows.size else lexicon
+
+
 def texts(lexicon: Lexicon) -> list[str]:
     """Every text in its place; empty where there is none."""
     return [bytes(row).rstrip(b"\0").decode(errors="replace") for row in np.asarray(lexicon.bytes_)]

@@ -6,7 +6,6 @@ rules about one thing the newer counts, and the older is kept only to be brought
 answers, and retire rules that are obeyed without them.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -14,10 +13,9 @@ import jax.numpy as jnp
 from flax import struct
 
 from dellm_jax.axes import leaf
-from dellm_jax.memory.sketch import unit
+from dellm_jax.memory.sketches import SKETCH
 from dellm_jax.types import Array
 
-SKETCH = 256
 RADIUS = 0.9
 FREE, ALIVE, RETIRED, SUPERSEDED = range(4)
 NONE = -1
@@ -98,24 +96,16 @@ def counting(memory: Procedural) -> Array:
     return (memory.standing == ALIVE) | (memory.standing == RETIRED)
 
 
+def said(memory: Procedural) -> Array:
+    """The answer [R] that each rule still gives: a general one no longer where a newer counts for the same concept."""
+    general = counting(memory) & memory.general & (memory.answer >= 0)
+    latest = jnp.zeros_like(memory.habit).at[memory.concept].max(jnp.where(general, memory.number, 0))
+    return jnp.where(general & (memory.number < latest[memory.concept]), NONE, memory.answer)
+
+
 def _speaking(memory: Procedural) -> Array:
     """Which rules say something of their whole concept [R]."""
-    return (memory.standing == ALIVE) & memory.general & (memory.answer >= 0)
-
-
-def likeness(
-    memory: Procedural, senses: Sequence[str], sketches: dict[str, Array], centres: dict[str, Array], present: Array
-) -> Array:
-    """Cosine [B, R] of what is perceived to the instance of every rule, around the mean of all that was ever perceived;
-    the mean over the senses that both have, 0 if there are none. `present` [B]: a bit for each of `senses`."""
-    total = many = jnp.zeros((present.size, memory.concept.size))
-    for bit, sense in enumerate(senses):
-        if sense not in sketches:
-            continue
-        both = ((present[:, None] & memory.present[None, :]) >> bit & 1).astype(jnp.float32)
-        own, known = unit(sketches[sense] - centres[sense]), unit(memory.sketches[sense] - centres[sense])
-        total, many = total + both * (own @ known.T), many + both
-    return total / jnp.maximum(many, 1)
+    return (memory.standing == ALIVE) & memory.general & (said(memory) >= 0)
 
 
 def judge(memory: Procedural, alike: Array, concept: Array, radius: Array) -> Verdict:
@@ -131,8 +121,8 @@ def judge(memory: Procedural, alike: Array, concept: Array, radius: Array) -> Ve
     concept = jnp.where(fired, memory.concept[own], concept)
     newest = jnp.where(_speaking(memory) & (memory.concept == concept[:, None]), memory.number, 0)
     of_concept, applies = newest.argmax(1), newest.max(1) > 0
-    answer = jnp.where(applies, memory.answer[of_concept], memory.habit[concept])
-    answer = jnp.where(fired & (memory.answer[own] >= 0), memory.answer[own], answer)
+    answer, of_own = jnp.where(applies, memory.answer[of_concept], memory.habit[concept]), said(memory)[own]
+    answer = jnp.where(fired & (of_own >= 0), of_own, answer)
     rule = jnp.where(fired, own, jnp.where(applies, of_concept, NONE))
     return Verdict(concept, answer, rule, jnp.where(fired, near.max(1), 0.0))
 
@@ -147,21 +137,28 @@ def teach(
     general: Array,
     teacher: Array,
     when: Array,
+    again: Array,
 ) -> tuple[Procedural, Array]:
-    """One more rule, and its place. `alike` [R]: how like the instance those of the other rules are.
+    """One more rule, and its place, which is that of the one that is said `again` (-1: none is). `alike` [R]: how like
+    the instance those of the other rules are.
 
     It supersedes those within `radius`, which are about the same instance, and if it gives a general answer those that
-    give one to the same concept. A place is taken from the free, then the superseded, the retired, the living, of each
-    the oldest.
+    do no more than give one to the same concept; who also said what its instance is goes on saying that. A place is
+    taken from the free, then the superseded, the retired, the living, of each the oldest.
     """
     precedence = jnp.array([0, 3, 2, 1])[memory.standing]
-    place = jnp.lexsort((memory.number, precedence))[0]
+    place = jnp.where(again >= 0, again, jnp.lexsort((memory.number, precedence))[0])
+    # An answer that was given up for the one that goes does not come back.
+    goes = counting(memory)[place] & (again < 0)
+    older = goes & (memory.concept == memory.concept[place]) & (memory.number < memory.number[place])
+    memory = memory.replace(answer=jnp.where(older, said(memory), memory.answer))
     same = alike >= radius
     rival = general & (answer >= 0) & memory.general & (memory.answer >= 0) & (memory.concept == concept)
-    gone = counting(memory) & (same | rival)
+    rival = rival & (memory.weight == 0)
+    gone = counting(memory) & (same | rival) & (jnp.arange(memory.number.size) != again)
     memory = memory.replace(
         standing=jnp.where(gone, SUPERSEDED, memory.standing),
-        replaced=jnp.where(gone, place, jnp.where(memory.replaced == place, NONE, memory.replaced)),
+        replaced=jnp.where(gone, place, jnp.where((memory.replaced == place) & (again < 0), NONE, memory.replaced)),
     )
 
     def put(many: Array, one: Array) -> Array:
@@ -187,6 +184,20 @@ def teach(
     ), place
 
 
+def repeated(memory: Procedural, instance: Instance, concept: Array, answer: Array, general: Array) -> Array:
+    """The place of a rule that counts and says the very same already; -1 if there is none."""
+    same = counting(memory) & (memory.concept == concept) & (memory.present == instance.present)
+    same = same & (memory.answer == answer) & (memory.general == general)
+    for sense, code in instance.codes.items():
+        same = same & (memory.codes[sense] == code).all(1)
+    return jnp.where(same.any(), same.argmax(), NONE)
+
+
+def silenced(memory: Procedural) -> Array:
+    """Which rules [R] are superseded, or give no longer the answer they gave."""
+    return (memory.standing == SUPERSEDED) | (said(memory) != memory.answer)
+
+
 def newest(memory: Procedural) -> Array:
     """The place of the rule taught last that counts still, alive or retired; -1 if there is none."""
     number = jnp.where(counting(memory), memory.number, 0)
@@ -194,15 +205,25 @@ def newest(memory: Procedural) -> Array:
 
 
 def forget(memory: Procedural, place: Array) -> Procedural:
-    """Without the rule at `place` and the habit it became; those that it superseded count again."""
+    """Without the rule at `place`, of which nothing is left, and the habit it became; those that it superseded count
+    again."""
     own = (jnp.arange(memory.habit.size) == memory.concept[place]) & (memory.habit == memory.answer[place])
-    standing = jnp.where(memory.replaced == place, ALIVE, memory.standing).at[place].set(FREE)
-    return memory.replace(
-        standing=standing,
-        replaced=jnp.where(memory.replaced == place, NONE, memory.replaced),
-        number=memory.number.at[place].set(0),
-        habit=jnp.where(own, NONE, memory.habit),
+    codes = {sense: known.shape[1] for sense, known in memory.codes.items()}
+    blank = empty(codes, 1, memory.habit.size)
+    back = memory.replaced == place
+    kept = {name: getattr(memory, name) for name in ("named", "taught")} | {"habit": jnp.where(own, NONE, memory.habit)}
+    memory = memory.replace(
+        standing=jnp.where(back, ALIVE, memory.standing), replaced=jnp.where(back, NONE, memory.replaced)
     )
+    without = jax.tree.map(lambda many, one: many.at[place].set(one[0]) if one.ndim else many, memory, blank)
+    return without.replace(**kept)
+
+
+def alone(memory: Procedural, place: Array) -> Array:
+    """Whether no other rule, and no habit, is of the concept of the rule at `place`."""
+    concept = memory.concept[place]
+    of_it = (memory.standing != FREE) & (memory.concept == concept)
+    return (of_it.sum() == 1) & (memory.habit[concept] < 0)
 
 
 @jax.jit

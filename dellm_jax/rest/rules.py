@@ -22,7 +22,7 @@ def obedience(mind: Mind, state: Dellm, by_itself: bool) -> Array:
     By itself, an answer for an instance only is never obeyed: nothing but its rule knows it.
     """
     memory = state.memory.procedural
-    rules = memory.concept.size
+    rules, said = memory.concept.size, procedural.said(memory)
 
     def some(places: Array) -> Array:
         percepts = instances(state, places)
@@ -30,11 +30,9 @@ def obedience(mind: Mind, state: Dellm, by_itself: bool) -> Array:
         if by_itself:
             right = response.concept == memory.concept[places]
             habit = memory.habit[jnp.maximum(memory.concept[places], 0)]
-            return right & ((memory.answer[places] < 0) | memory.general[places] & (habit == memory.answer[places]))
+            return right & ((said[places] < 0) | memory.general[places] & (habit == said[places]))
         response = obeyed(state, percepts, response)
-        return (response.concept == memory.concept[places]) & (
-            (memory.answer[places] < 0) | (response.answer == memory.answer[places])
-        )
+        return (response.concept == memory.concept[places]) & ((said[places] < 0) | (response.answer == said[places]))
 
     everywhere = jnp.arange(-(-rules // TOGETHER) * TOGETHER) % rules
     return jax.lax.map(some, everywhere.reshape(-1, TOGETHER)).reshape(-1)[:rules].astype(jnp.float32)

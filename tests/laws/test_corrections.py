@@ -3,23 +3,26 @@
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from small_lives import assert_same
 
 from dellm_jax import corrections, surgery
+from dellm_jax.acts import ACTS, experience_payload
 from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
+from dellm_jax.conversation.words import names
 from dellm_jax.corrections import AS_IT_THOUGHT, correct, said, undo, why
 from dellm_jax.errors import ArchitectureError, CorrectionError, ExperienceError
 from dellm_jax.learning import asymmetric_cross_entropy
-from dellm_jax.memory import episodic, procedural
+from dellm_jax.memory import episodic, procedural, semantic
 from dellm_jax.mind import awake, create, respond
 from dellm_jax.persistence import load, save
 from dellm_jax.rest import consolidate, internalise, rest, retire
 from dellm_jax.senses import Text
-from dellm_jax.trees import copy
+from dellm_jax.trees import copy, flat
 from dellm_jax.types import Experience, Mind
 
 READ = Text(width=32, buckets=256, longest=3)
@@ -120,14 +123,126 @@ def test_of_two_corrections_the_newer_counts_and_undo_brings_back_the_older(life
         undo(MIND, life)
 
 
+def test_another_answer_for_a_concept_leaves_what_its_instances_are(life):
+    """Only the answer is given up, also after a night and when there is no room; undone, it is back."""
+    one = told(life, "some music", LIGHT, "dim it")
+    two = told(one, "more light", answer="brighten it")
+    assert ask(two, "some music") == (LIGHT, "brighten it") and ask(two, "brighter") == (LIGHT, "brighten it")
+    assert correct(MIND, one, utterance("more light", AS_IT_THOUGHT), "brighten it")[1]["superseded"] == 1
+    assert ask(undo(MIND, two)[0], "some music") == (LIGHT, "dim it") == ask(undo(MIND, two)[0], "more light")
+    woken, _ = rest(MIND, NIGHT, two, jax.random.key(2))
+    assert ask(woken, "some music") == (LIGHT, "brighten it")
+    for thing in ("apple", "bread", "cheese", "dumpling", "egg", "fish"):
+        woken = told(woken, thing, answer=thing.upper(), general=False)
+    for state in (woken, told(woken, "grape", answer="GRAPE", general=False)):  # then its rule gives way, retired
+        assert ask(state, "more light") == (LIGHT, "brighten it")
+
+
+def test_the_newest_of_many_teachers_wins_always(life):
+    """60 corrections in any order, by teachers who contradict each other and whose clocks differ: after each, what was
+    said last of an instance is what it is, and of the answers that still count the newest of a concept holds for it."""
+    random, state, texts = np.random.default_rng(0), life, [text for of_one in PHRASES.values() for text in of_one]
+    rules = {}
+
+    def expected():
+        newest = {concept: answer for concept, _, answer in sorted(rules.values(), key=lambda rule: rule[1])}
+        return {text: (concept, newest[concept]) for text, (concept, _, _) in rules.items()}
+
+    for number in range(60):
+        text, teacher, when = str(random.choice(texts)), int(random.integers(9)), int(random.integers(1 << 32))
+        rules[text] = (int(random.choice([LIGHT, MUSIC])), number, f"answer {number}")
+        state = told(state, text, rules[text][0], rules[text][2], teacher=teacher, when=when)
+        assert ask(state, text) == (rules[text][0], f"answer {number}")
+        memory = state.memory.procedural
+        assert int(memory.teacher[int(procedural.newest(memory))]) == teacher
+        if number % 10 == 9:
+            assert {text: ask(state, text) for text in rules} == expected()
+    woken, _ = rest(MIND, NIGHT, state, jax.random.key(4))
+    assert {text: ask(woken, text) for text in rules} == expected()
+
+
+def test_what_is_said_a_thousand_times_is_told_once(life):
+    """One rule says so, semantic memory observes the instance once, and other things are as they were; one undo takes
+    it back, and what it contradicted counts again."""
+    before = told(life, "some music", answer="jazz")
+    once = state = told(before, "some music", LIGHT)
+    for _ in range(1000):
+        state = told(state, "some music", LIGHT)
+    assert int(state.memory.procedural.taught) == 1002 and ask(state, "some music") == (LIGHT, "light")
+    assert (state.memory.procedural.standing == once.memory.procedural.standing).all()
+    assert ask(undo(MIND, state)[0], "some music") == (MUSIC, "jazz") == ask(before, "some music")
+    for text in (*PHRASES[LIGHT], "play a song", "sing"):
+        assert ask(state, text) == ask(once, text)
+    for sense, known in once.memory.semantic.items():
+        np.testing.assert_allclose(state.memory.semantic[sense].count, known.count, rtol=1e-6)
+
+
+def test_what_something_was_taken_for_is_not_asked_again(life):
+    """An answer is for the concept that was meant, though a night has changed its mind since; nothing is observed."""
+    state = told(life, "play a song", answer="hum", taken_for=LIGHT)
+    assert ask(state, "more light") == (LIGHT, "hum") and ask(state, "sing") == (MUSIC, "music")
+    assert ask(state, "play a song") == (LIGHT, "hum")
+    assert bool((state.memory.semantic["text"].count == life.memory.semantic["text"].count).all())
+
+
 def test_undo_takes_back_what_semantic_memory_observed(life):
     """Sums are what they were, but for rounding; no rule is left."""
     state, report = undo(MIND, told(life, "some music", LIGHT))
-    assert report == {"rule": 0.0, "retired": 0.0} and int(procedural.newest(state.memory.procedural)) == -1
+    assert (
+        report == {"rule": 0.0, "retired": 0.0, "unborn": 0.0} and int(procedural.newest(state.memory.procedural)) == -1
+    )
     for sense, known in life.memory.semantic.items():
         after = state.memory.semantic[sense]
         np.testing.assert_allclose(after.count, known.count, atol=1e-5)
         np.testing.assert_allclose(after.total, known.total, atol=1e-4)
+
+
+def of_a_new_one(state, text="quite another thing", concept=NEW, called="thing"):
+    """After a correction that names a concept there was not, as a conversation gives it."""
+    meta = {"answer": "hum", "general": True, "teacher": 0, "when": 9, "name": called}
+    return ACTS["correct"](MIND, state, experience_payload(utterance(text, concept), **meta))[0]
+
+
+def test_undoing_a_new_concept_gives_its_place_and_its_name_back(life):
+    """As it was in every leaf, but for the count of rules and rounding; so it can be told something else there."""
+    settled = absorbed(life)
+    state, report = undo(MIND, of_a_new_one(life))
+    assert report["unborn"] == 1
+    taught = state.memory.procedural.taught
+    memory = state.memory.procedural.replace(taught=life.memory.procedural.taught)
+    after = flat(absorbed(state.replace(memory=state.memory.replace(procedural=memory))))
+    assert int(taught) == 1 and after.keys() == flat(settled).keys()
+    for path, leaf in flat(settled).items():
+        if jnp.issubdtype(leaf.dtype, jnp.floating):
+            np.testing.assert_allclose(after[path], leaf, atol=1e-4, err_msg=path)
+        else:
+            assert bool((after[path] == leaf).all()), path
+    again = of_a_new_one(state, "brand new", NEW, "novelty")
+    assert ask(again, "brand new") == (NEW, "hum") and names(again).known["novelty"] == NEW
+
+
+@pytest.mark.parametrize("how", ["another rule", "lived", "a night", "known before"])
+def test_a_concept_of_which_anything_else_was_learned_keeps_its_place(life, how):
+    """Whatever it was, and whoever taught it."""
+    state = of_a_new_one(life)
+    if how == "another rule":
+        state = of_a_new_one(told(life, "something else", NEW))
+    elif how == "lived":
+        state, _ = ACTS["experience"](MIND, state, experience_payload(utterance("other things", NEW), batch=1))
+    elif how == "a night":
+        state, _ = rest(MIND, NIGHT, state, jax.random.key(2))
+    else:
+        state = told(life, "some music", LIGHT)
+    concept = LIGHT if how == "known before" else NEW
+    after, report = undo(MIND, state)
+    assert report["unborn"] == 0 and float(after.homeostasis["concepts"]["active"][concept]) == 1
+    assert names(after).free not in (LIGHT, MUSIC, concept) and procedural.newest(after.memory.procedural) < 1
+
+
+def absorbed(state):
+    """With nothing pending in semantic memory, which forgets in the sums at once and in the readout later."""
+    semantics = {sense: semantic.absorb(known) for sense, known in state.memory.semantic.items()}
+    return state.replace(memory=state.memory.replace(semantic=semantics))
 
 
 def test_why_names_the_memory_that_spoke(life):
@@ -231,6 +346,7 @@ WRONG = {
     "too long": (lambda s: told(s, "sing", answer="x" * 300), CorrectionError, "300 bytes"),
     "NUL": (lambda s: told(s, "sing", answer="a\0b"), CorrectionError, "NUL"),
     "unknown concept": (lambda s: told(s, "sing", 99), ExperienceError, "target"),
+    "taken for nothing": (lambda s: told(s, "sing", answer="la", taken_for=8), CorrectionError, "taken_for is 8"),
     "a name too many": (lambda s: corrections.name(s, {8: "x"}), CorrectionError, "concept 8"),
     "two at once": (
         lambda s: correct(MIND, s, jax.tree.map(lambda x: np.concatenate([x, x]), utterance("sing"))),

@@ -6,7 +6,7 @@ from test_corrections import LIGHT, MIND, MUSIC, ask, life, told, undo, utteranc
 
 from dellm_jax import amend, experience, obey
 from dellm_jax.memory import fast_weights, symmetric
-from dellm_jax.memory.sketch import sketch, sketch_gram
+from dellm_jax.memory.sketches import sketch, sketch_gram
 
 RANDOM = np.random.default_rng(0)
 LIVED = jnp.asarray(RANDOM.normal(size=(60, 24)), jnp.float32) * jnp.linspace(2, 0.1, 24)
