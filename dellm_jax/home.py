@@ -6,7 +6,7 @@ What it is after a restart is the newest snapshot that verifies, and every act o
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -79,7 +79,8 @@ class Home:
         """
         home = cls()
         home.mind, home.folder, home.told = mind, Path(folder), []
-        home._acts, home._keep, home._guard, home._night = dict(ACTS) | dict(acts or {}), keep, RLock(), RLock()
+        home._acts, home._keep = dict(ACTS) | dict(acts or {}), keep
+        home._night, home._saving, home._guard = RLock(), RLock(), RLock()  # taken in this order
         home._examples, home._ready = {}, ready
         with ExitStack() as stack:
             try:
@@ -113,8 +114,8 @@ class Home:
 
         self.state, self.seq = replay(self._acts, self.mind, state, tail()), self._journal.last
         if nights:
-            lost = f"{len(nights)} night(s) begun after it did not end, or their snapshot is damaged"
-            self.told.append(f"{path}: {lost}")
+            lost = "night(s) begun after it did not end, or their snapshot is damaged"
+            self.told.append(f"{path}: {len(nights)} {lost}")
         for line in self.told:
             LOG.warning(line)
 
@@ -172,35 +173,52 @@ class Home:
                 began, tired = self.apply("rest", Payload({}, {})).seq, self.state
             woken, report = night(self.mind, stages, tired, disturbed)
             self._compile(woken)
-            with self._guard:
-                woken = replay(self._acts, self.mind, woken, self._journal.tail(after=began))
-                self._save(woken)
-                self.state = woken
-                self._forget()
+            with self._saving:
+                woken, seq = self._done_again(woken, began)
+                self._save(woken, seq, partial(self._awakening, woken, seq))
             return report
 
     def save(self) -> Path:
         """Write a snapshot; what every kept snapshot holds leaves the journal. Raises SnapshotError or JournalError."""
-        with self._guard:
-            path = self._save(self.state)
-            self._forget()
-            return path
+        with self._saving:
+            with self._guard:
+                now = self.state, self.seq
+            return self._save(*now)
 
-    def _save(self, state: Dellm) -> Path:
-        note = {"seq": str(self.seq)}
-        path = save_generation(self.folder, self.mind, state, self._keep, note, self.generation + 1)
-        self.generation += 1
+    def _done_again(self, state: Dellm, after: int) -> tuple[Dellm, int]:
+        """What was done since the act `after`, on another life; and the last of these acts."""
+        with self._guard:
+            records, seq = list(self._journal.tail(after)), self.seq
+        return replay(self._acts, self.mind, state, records), seq
+
+    @contextmanager
+    def _awakening(self, woken: Dellm, seq: int) -> Iterator[None]:
+        """The moment in which a night's snapshot becomes the life; only now does whoever teaches have to wait.
+
+        What was done while it was written is done again first: should that fail, there was no night.
+        """
+        with self._guard:
+            woken, _ = self._done_again(woken, seq)
+            yield
+            self.state = woken
+
+    def _save(self, state: Dellm, seq: int, committing: Callable[[], AbstractContextManager] = nullcontext) -> Path:
+        """Write the life as it was after the act `seq`; others go on. Then forget what no snapshot needs."""
+        note, self.generation = {"seq": str(seq)}, self.generation + 1
+        path = save_generation(self.folder, self.mind, state, self._keep, note, self.generation, committing)
+        self._forget()
         return path
 
     def _forget(self) -> None:
-        """The oldest snapshot that is kept must be enough to go on from."""
+        """The oldest kept must be enough to go on from."""
         held = []
         for _, path in generations(self.folder):
             try:
                 held.append(_held(path))
             except SnapshotError:  # nobody will go on from it
                 continue
-        self._journal.forget(upto=min(held, default=0))
+        with self._guard:
+            self._journal.forget(upto=min(held, default=0))
 
     def _remember_shape(self, experience: Experience) -> None:
         senses = tuple(sorted(experience.senses)) + (("value",) if experience.value is not None else ())

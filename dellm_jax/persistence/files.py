@@ -1,10 +1,13 @@
 """Files that are either the old one or the new one, whole, whatever happens in between."""
 
 import os
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from dellm_jax.persistence.faults import fault
+
+Committing = Callable[[Path], AbstractContextManager]
 
 
 def temporary_name(path: Path) -> Path:
@@ -12,10 +15,11 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp")
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, committing: Committing = nullcontext) -> None:
     """Temporary file -> fsync -> rename -> fsync of the folder. One writer a folder.
 
-    Raises SnapshotError if the disk refuses; what was at `path` before is then still there.
+    The file takes its name within `committing(temporary)`, which may look at what was written, and whatever it raises
+    there never was. Raises SnapshotError if the disk refuses; what was at `path` before is then still there.
     """
     temporary = temporary_name(path)
     try:
@@ -25,12 +29,17 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        with committing(temporary):
+            temporary.replace(path)
+            sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
         raise fault(path, f"to write {len(data)} bytes", error.strerror, "make room or use another folder") from error
+    except Exception:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,7 +1,8 @@
 """The last few snapshots of a life in one folder: the newest that verifies is the life."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,10 +37,12 @@ def save_generation(
     keep: int = 3,
     note: Mapping[str, str] | None = None,
     number: int | None = None,
+    committing: Callable[[], AbstractContextManager] = nullcontext,
 ) -> Path:
     """Write `life-<number>.safetensors`, read it back, then keep the newest `keep` and sweep what saves left behind.
 
-    `number`: the steps lived, unless it is given. Generations of higher numbers belong to a life that was not gone on
+    `number`: the steps lived, unless it is given. It takes its name, and is the life, within `committing()`; what that
+    raises, it never was. Generations of higher numbers belong to a life that was not gone on
     with (it was damaged, or rolled back): they are set aside as `*.abandoned`, so that the newest was saved last.
     Nothing older is given up before the new one verifies. One process a folder. Raises SnapshotError.
     """
@@ -47,10 +50,17 @@ def save_generation(
         raise fault("keep", "at least 1", keep, "else nothing would be kept")
     folder = Path(folder)
     number = int(state.clock.steps) if number is None else number
+
+    @contextmanager
+    def verified(temporary: Path) -> Iterator[None]:
+        snapshot.verify(temporary)
+        with committing():
+            yield
+
     path = folder / f"life-{number:09d}.safetensors"
     try:
         sweep(folder, "life-*.safetensors")
-        snapshot.verify(snapshot.save(path, mind, state, note))
+        snapshot.save(path, mind, state, note, verified)
         known = generations(folder)
         for later, other in known:
             if later > number:

@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from dellm_jax import axes
 from dellm_jax.architecture import Architecture
 from dellm_jax.persistence import leaves, manifest, tensors
 from dellm_jax.persistence.faults import fault
-from dellm_jax.persistence.files import write_atomically
+from dellm_jax.persistence.files import Committing, write_atomically
 from dellm_jax.persistence.leaves import Newborn
 from dellm_jax.types import Dellm, Mind
 
@@ -18,8 +19,15 @@ MOST_BYTES = 16 << 30
 FIELDS = {"format", "architecture", "leaves", "keys", "axes", "note", "seal"}
 
 
-def save(path: str | Path, mind: Mind, state: Dellm, note: Mapping[str, str] | None = None) -> Path:
-    """Write a life to `path`, atomically; `note` is free text that travels with it.
+def save(
+    path: str | Path,
+    mind: Mind,
+    state: Dellm,
+    note: Mapping[str, str] | None = None,
+    committing: Committing = nullcontext,
+) -> Path:
+    """Write a life to `path`, atomically; `note` is free text that travels with it, `committing` as in
+    `files.write_atomically`.
 
     Raises SnapshotError on NaN or infinity (it would never load again), an unknown kind of number, or a full disk.
     """
@@ -27,7 +35,7 @@ def save(path: str | Path, mind: Mind, state: Dellm, note: Mapping[str, str] | N
     arrays, keys = leaves.on_host(state)
     tensors.refuse_unsound(path, arrays)
     metadata = manifest.write(state.architecture, arrays, keys, axes=axes.names(mind, state), note=dict(note or {}))
-    write_atomically(path, tensors.pack(path, arrays, metadata))
+    write_atomically(path, tensors.pack(path, arrays, metadata), committing)
     return path
 
 
