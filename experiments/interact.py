@@ -43,11 +43,13 @@ register()
 
 @dataclass
 class Settings:
-    """Where the life is, and the run it is born from; `prepare`: compile before the first turn, not during it."""
+    """Where the life is, and the run it is born from; `prepare`: compile before the first turn, not during it;
+    `teacher`: the number of whoever speaks, which is kept with what they correct."""
 
     life: str = ""
     run: str = ""
     prepare: bool = True
+    teacher: int = 0
 
 
 def parsed(arguments: list[str]) -> tuple[Settings, list[str]]:
@@ -101,6 +103,7 @@ def opened(settings: Settings, overrides: list[str], terminal: Terminal) -> Conv
         schedule=build.schedule(config),
         on_state=terminal.show,
         keep=max(1, config.keep_snapshots),
+        teacher=settings.teacher,
     )
     try:
         if settings.prepare and terminal.live:
@@ -116,6 +119,8 @@ def main() -> None:
     """`life=<folder>`, and what a new life is to be."""
     settings, overrides = parsed(sys.argv[1:])
     compilation.persist(Path(pooch.os_cache("dellm_jax")) / "compiled")
+    for stream in (sys.stdin, sys.stdout):  # bytes that are no text are shown as such, and end nothing
+        stream.reconfigure(errors="replace")
     terminal = Terminal(sys.stdin, Console(highlight=False, soft_wrap=True), Path(settings.life))
     terminal.say(f"waking up in {displayed(settings.life)}")
     with opened(settings, overrides, terminal) as talk:

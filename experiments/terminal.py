@@ -13,8 +13,9 @@ from rich.console import Console
 from dellm_jax.conversation import Conversation, Reply, State
 from dellm_jax.errors import ConversationError, DellmError
 from dellm_jax.media import displayed
+from experiments import history
 
-HISTORY, MOST_HISTORY = "history", 1000
+HISTORY = "history"
 MOST_LINE = 1 << 16
 FORM = "{:>10}  {}"
 HELP = {
@@ -38,8 +39,9 @@ HELP = {
 class Terminal:
     """Reads lines from a file, and tells; with history and completion where that is a terminal."""
 
-    def __init__(self, lines: TextIO, console: Console, folder: Path) -> None:
-        self.live = lines.isatty() and console.is_terminal
+    def __init__(self, lines: TextIO, console: Console, folder: Path, ears: Callable[[], Any] | None = None) -> None:
+        """`ears`: whence /listen has a Listener, a context manager, if not from the microphone."""
+        self.live, self._ears = lines.isatty() and console.is_terminal, ears
         self._lines, self._console, self._folder = lines, console, folder
         self._stage, self._reading = "", False
 
@@ -127,9 +129,14 @@ class Terminal:
                 "why", f"{evidence['because']}: {displayed(str(what))}, says {displayed(evidence['answer']) or '-'}"
             )
         )
-        if "rule" in evidence:
-            when = strftime("%Y-%m-%d %H:%M", localtime(evidence["when"]))
-            self.say(FORM.format("", f"rule {evidence['rule']}, taught {when}, likeness {evidence['likeness']:.2f}"))
+        for one in evidence["told"]:
+            about = f"{displayed(one['about'])} is {displayed(one['concept'])}"
+            answer = f": {displayed(one['answer'])}" if one["answer"] else ""
+            reach = "" if one["general"] else ", this only"
+            self.say(FORM.format(f"told {one['number']}", f"{about}{answer}{reach} ({one['standing']})"))
+            when = strftime("%Y-%m-%d %H:%M", localtime(one["when"]))
+            like = f", likeness {evidence['likeness']:.2f}" if one["place"] == evidence.get("rule") else ""
+            self.say(FORM.format("", f"by teacher {one['teacher']}, {aged(one['age_s'])} ago, {when}{like}"))
         for who, best in evidence["by"].items():
             self.say(
                 FORM.format(displayed(who), ", ".join(f"{displayed(name)} {p:.0%}" for name, p in best if p >= 0.005))
@@ -170,10 +177,13 @@ class Terminal:
             raise ConversationError("listening needs dellm_jax.speech, which is not installed here") from error
         if rest and not re.fullmatch(r"\d{1,4}(\.\d+)?", rest):
             raise ConversationError(f"/listen {rest[:20]!r}: expected seconds")
-        with Listener(transcriber(), microphone=True) as listener:
-            self.say("listening to the microphone")
-            for said in listener.utterances(wait_s=float(rest or 10)):
-                self._guarded(lambda said=said: self._tell(talk.say(said.text, audio=(said.audio, RATE))))
+        hears = any(sense.name == "audio" for sense in talk.home.state.architecture.senses)
+        with self._ears() if self._ears else Listener(transcriber(), microphone=True) as listener:
+            self.say("listening to the microphone; Ctrl-C ends it")
+            with suppress(KeyboardInterrupt):
+                for said in listener.utterances(wait_s=float(rest or 10)):
+                    senses = {"audio": (said.audio, RATE)} if hears else {}
+                    self._guarded(lambda said=said, senses=senses: self._tell(talk.say(said.text, **senses)))
 
     def _note(self, line: str) -> None:
         """A line above the one that is being typed."""
@@ -189,10 +199,17 @@ class Terminal:
     def _read(self) -> Iterator[str]:
         if not self.live:
             while line := self._lines.readline(MOST_LINE):
+                if len(line) == MOST_LINE and not line.endswith("\n"):  # its end is no line, let alone a command
+                    while (rest := self._lines.readline(MOST_LINE)) and not rest.endswith("\n"):
+                        pass
+                    self.say(
+                        FORM.format("error", f"a line of {MOST_LINE} characters or more is not taken; cut it"), "red"
+                    )
+                    continue
                 yield line.rstrip("\n")
             return
         path = self._folder / HISTORY
-        _with_history(path)
+        history.remembered(path, HELP)
         try:
             while True:
                 self._reading = True
@@ -202,41 +219,13 @@ class Terminal:
         except EOFError:
             self.say("")
         finally:
-            _save_history(path)
+            history.kept(path)
 
 
-def completed(text: str, turn: int) -> str | None:
-    """The `turn`-th command, or file after /see and /hear, that begins so."""
-    if text.startswith("/") and "/" not in text[1:] and not Path(text).exists():
-        found = [f"/{name}" for name in HELP if f"/{name}".startswith(text)]
-    else:
-        folder = Path(text if text.endswith("/") else str(Path(text).parent))
-        begin = "" if text.endswith("/") else Path(text).name
-        with suppress(OSError):
-            found = sorted(str(path) + "/" * path.is_dir() for path in folder.iterdir() if path.name.startswith(begin))
-            return found[turn] if turn < len(found) else None
-        found = []
-    return found[turn] if turn < len(found) else None
-
-
-def _with_history(path: Path) -> None:
-    import readline
-
-    readline.set_completer(completed)
-    readline.set_completer_delims(" \t\n")
-    readline.parse_and_bind("tab: complete")
-    readline.set_history_length(MOST_HISTORY)
-    readline.clear_history()
-    if path.is_file() and not path.is_symlink():
-        with suppress(OSError):
-            readline.read_history_file(path)
-
-
-def _save_history(path: Path) -> None:
-    import readline
-
-    if path.is_symlink():  # never through a link that leads out of the folder
-        return
-    with suppress(OSError):
-        readline.write_history_file(path)
-        path.chmod(0o600)
+def aged(seconds: float) -> str:
+    """How long ago something was, in words; clocks may have been put back since."""
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size:
+            many = int(seconds // size)
+            return f"{many} {unit}{'s' * (many > 1)}"
+    return f"{max(int(seconds), 0)} s"

@@ -10,7 +10,7 @@ from typing import Any, Self
 from dellm_jax.conversation import given, turns, words
 from dellm_jax.conversation.familiar import limits
 from dellm_jax.conversation.sleep import Sleeper
-from dellm_jax.conversation.thoughts import Thought, evidence, promise, thought, understood
+from dellm_jax.conversation.thoughts import Thought, evidence, forgotten, promise, thought, understood
 from dellm_jax.conversation.turns import Ask, Confirm, Context, Drop, Exchange, Move, Tell, Undo, Wonder
 from dellm_jax.conversation.words import Reply, State
 from dellm_jax.corrections import AS_IT_THOUGHT
@@ -43,16 +43,17 @@ class Conversation(AbstractContextManager):
         wall: Callable[[], float] = time.time,
         watch: bool = True,
         keep: int = 3,
+        teacher: int = 0,
     ) -> Self:
         """The life in `folder`, or what `birth()` gives, ready to talk; close it, or use it as a context.
 
         It rests by itself as `schedule` says (`inactivity_s` by the monotonic `clock`, `pressure`), corrections counted
         as experiences, if it is to `watch` the time; else whenever `idle` is called. `on_state` is told of every
-        change, from any thread. `wall` dates corrections. Raises as `Home.open` does, CorrectionError on a life that
-        cannot be corrected.
+        change, from any thread. `wall` dates corrections, which are those of `teacher`. Raises as `Home.open` does,
+        CorrectionError on a life that cannot be corrected.
         """
         talk = cls()
-        talk._on_state, talk._wall, talk._turn = on_state, wall, RLock()
+        talk._on_state, talk._wall, talk._turn, talk._teacher = on_state, wall, RLock(), teacher
         talk._state, talk._context, talk._forms = State("listening"), Context(), []
         talk.home = Home.open(mind, folder, birth, keep=keep, batch=1, ready=talk._woken)
         try:
@@ -137,7 +138,7 @@ class Conversation(AbstractContextManager):
         with self._turn:
             if not (last := self._context.last):
                 raise ConversationError("nothing was said, seen or heard yet; ask something first")
-            return evidence(self.home.mind, self.home.state, last)
+            return evidence(self.home.mind, self.home.state, last, int(self._wall()))
 
     def rest(self, wait: bool = True) -> Report:
         """Sleep a night; if it does not `wait`, in the background, until it is over or something is said."""
@@ -212,8 +213,7 @@ class Conversation(AbstractContextManager):
                 self._context = Context(last)
                 return self._reply(heard, f"{last.heard} does not matter", "nothing", None)
             case Undo():
-                retired = self._apply("undo", Payload({}, {})).report["retired"]
-                did = "forget the last correction" + ("; what nights have learned of it stays" if retired else "")
+                did = forgotten(self._apply("undo", Payload({}, {})).report)
             case Confirm():
                 self._apply("experience", given.lived(last.experience, last.concept))
                 did = f"learn that this is {words.called(state, last.concept)}"
@@ -226,12 +226,10 @@ class Conversation(AbstractContextManager):
         return self._reply(heard, f"{last.heard} is {understood(self.home.state, what)}", did, what)
 
     def _corrected(self, move: Tell, last: Exchange) -> str:
-        target = move.concept
-        if target == AS_IT_THOUGHT and int(self.home.respond(last.experience).concept[0]) != last.concept:
-            target = last.concept  # a night has changed its mind since it answered
-        what = given.correction(move, last.experience, target, int(self._wall()))
-        gone = int(self._apply("correct", what).report["superseded"])
-        return promise(self.home.state, move, last.concept if target == AS_IT_THOUGHT else target, gone)
+        gone = int(
+            self._apply("correct", given.correction(move, last, int(self._wall()), self._teacher)).report["superseded"]
+        )
+        return promise(self.home.state, move, last.concept if move.concept == AS_IT_THOUGHT else move.concept, gone)
 
     def _apply(self, kind: str, what: Payload) -> Done:
         done = self.home.apply(kind, what)

@@ -10,7 +10,7 @@ from dellm_jax import mind as laws
 from dellm_jax.acts import experience_payload, moment
 from dellm_jax.architecture import Architecture
 from dellm_jax.conversation.familiar import familiarity, limits
-from dellm_jax.conversation.turns import Tell
+from dellm_jax.conversation.turns import Exchange, Tell
 from dellm_jax.corrections import AS_IT_THOUGHT, correct, undo
 from dellm_jax.errors import ConversationError, DellmError, ExperienceError
 from dellm_jax.persistence import Payload
@@ -57,10 +57,14 @@ def alone(experience: Experience) -> Experience:
     return experience
 
 
-def correction(move: Tell, experience: Experience, target: int, when: int) -> Payload:
-    """What is written down of a correction that is given in a conversation, at `when`, in seconds."""
-    meta = {"answer": move.answer, "name": move.name, "general": True, "teacher": 0, "when": when % (1 << 32)}
-    return experience_payload(experience.replace(target=np.int32([target])), **meta)
+def correction(move: Tell, last: Exchange, when: int, teacher: int) -> Payload:
+    """What is written down of a correction of the `last` by a `teacher` in a conversation, at `when`, in seconds.
+
+    That it is what it was taken for is written down as what that was: whoever does this again may think otherwise.
+    """
+    meta = {"answer": move.answer, "name": move.name, "general": True, "teacher": teacher, "when": when % (1 << 32)}
+    meta |= {"taken_for": last.concept} if move.concept == AS_IT_THOUGHT else {}
+    return experience_payload(last.experience.replace(target=np.int32([move.concept])), **meta)
 
 
 def lived(experience: Experience, target: int) -> Payload:

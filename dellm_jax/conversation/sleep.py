@@ -116,8 +116,9 @@ class Sleeper:
             self.report = self._home.rest(watched(self._schedule.night, tell), disturbed.is_set)
             interrupted = any(what.endswith("/interrupted") for what in self.report)
             self.fresh -= 0 if interrupted else fresh
-        except DellmError as error:
-            self._home.told.append(f"a night was lost: {error}")
+        except Exception as error:  # whatever it is, memory that ran out too: who sleeps must not fall silent
+            kind = "" if isinstance(error, DellmError) else f"{type(error).__name__}: "
+            self._home.told.append(f"a night was lost: {kind}{error}")
             self.fresh -= fresh  # or it would be tried again at once, and for ever
         finally:
             if not disturbed.is_set():

@@ -9,9 +9,9 @@ from dellm_jax import corrections
 from dellm_jax.architecture import CONCEPTS
 from dellm_jax.conversation.familiar import familiarity
 from dellm_jax.conversation.turns import Exchange, Tell
-from dellm_jax.conversation.words import called
+from dellm_jax.conversation.words import called, rules
 from dellm_jax.corrections import AS_IT_THOUGHT
-from dellm_jax.types import Array, Dellm, Experience, Mind, Response
+from dellm_jax.types import Array, Dellm, Experience, Mind, Report, Response
 
 DOUBT = 0.3  # less confident than this, it asks
 
@@ -54,20 +54,44 @@ def understood(state: Dellm, what: Thought) -> str:
 
 
 def promise(state: Dellm, move: Tell, concept: int, gone: int) -> str:
-    """What will be done from now on, after a correction about a `concept` that superseded `gone` others."""
-    new, name = "a new thing, " if move.name else "", called(state, concept)
-    did = (
-        f"from now on, for all that is {name}" if move.concept == AS_IT_THOUGHT else f"from now on this is {new}{name}"
-    )
-    did += f": {move.answer}" if move.answer else ""
+    """What will be done from now on, and how far that reaches, after a correction about a `concept` that superseded
+    `gone` others."""
+    name, many = called(state, concept), int(state.memory.episodic.kept[concept])
+    all_of_it = f"everything taken for {name}" + (f", such as {many} things remembered" if many else "")
+    if move.concept == AS_IT_THOUGHT:
+        did = f"from now on: {move.answer}; applies to {all_of_it}"
+    else:
+        new = "a new thing, " if move.name else ""
+        did = f"from now on this is {new}{name}; applies to this and what is very like it"
+        did += f": {move.answer}; that applies to {all_of_it}" if move.answer else ", and to more after a night"
     if gone:
         did += f"; {gone} earlier correction{'s' * (gone > 1)} count{'s' * (gone == 1)} no longer"
     return f"{did} (undo takes it back)"
 
 
-def evidence(mind: Mind, state: Dellm, last: Exchange) -> dict[str, Any]:
-    """`corrections.why` of an exchange, `by` concepts' names; what was `heard`, whether that is `known`, its `name`."""
+def forgotten(report: Report) -> str:
+    """What undoing a correction came to."""
+    did = "forget the last correction"
+    if report["unborn"]:
+        return f"{did}, and the new thing that it was about"
+    return did + ("; what nights have learned of it stays" if report["retired"] else "")
+
+
+def evidence(mind: Mind, state: Dellm, last: Exchange, now: int) -> dict[str, Any]:
+    """`corrections.why` of an exchange, `by` concepts' names; what was `heard`, whether that is `known`, its `name`.
+
+    And what bears on it of what was `told`: the rule that answers first, then the others of its concept, the newest
+    first; of each what `words.rules` says of it, and its `age_s` at `now`, in seconds.
+    """
     found = corrections.why(mind, state, last.experience)
     by = {who: [(called(state, concept), p) for concept, p in best] for who, best in found["by"].items()}
-    name = called(state, found["concept"]) if last.known else None
-    return found | {"heard": last.heard, "known": last.known, "name": name, "by": by}
+    name, rule = called(state, found["concept"]), found.get("rule")
+    of_it = [one for one in rules(state) if one["place"] == rule or (last.known and one["concept"] == name)]
+    told = [one | {"age_s": now - one["when"]} for one in sorted(of_it, key=lambda one: one["place"] != rule)]
+    return found | {
+        "heard": last.heard,
+        "known": last.known,
+        "name": name if last.known else None,
+        "by": by,
+        "told": told,
+    }

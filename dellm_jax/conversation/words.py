@@ -89,14 +89,15 @@ def concepts(state: Dellm) -> list[dict[str, Any]]:
 def rules(state: Dellm) -> list[dict[str, Any]]:
     """Every correction that is remembered, the newest first: what it was about, and what it says."""
     memory = state.memory.procedural
-    standing, number = np.asarray(memory.standing), np.asarray(memory.number)
+    standing, number, said = (np.asarray(leaf) for leaf in (memory.standing, memory.number, procedural.said(memory)))
     order = [place for place in np.argsort(-number) if standing[place] != procedural.FREE]
     return [
         {
             "number": int(number[place]),
+            "place": int(place),
             "about": _about(state, int(place)),
             "concept": called(state, int(memory.concept[place])),
-            "answer": lexicon.text(state.memory.lexicon, int(memory.answer[place])) or None,
+            "answer": lexicon.text(state.memory.lexicon, int(said[place])) or None,
             "general": bool(memory.general[place]),
             "standing": STANDING[int(standing[place])],
             "teacher": int(memory.teacher[place]),

@@ -1,6 +1,8 @@
 """A life that is talked to: it asks about what it does not know, is corrected, rests in silence, and loses nothing."""
 
+import io
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -13,10 +15,12 @@ import optax
 import pytest
 from omegaconf import OmegaConf
 from PIL import Image as pictures
+from rich.console import Console
 
 from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
 from dellm_jax.conversation import Conversation
+from dellm_jax.conversation.given import lived, read
 from dellm_jax.conversation.sleep import drowsy
 from dellm_jax.conversation.turns import (
     Ask,
@@ -31,15 +35,19 @@ from dellm_jax.conversation.turns import (
     doing,
     meant,
 )
+from dellm_jax.conversation.words import names
 from dellm_jax.corrections import AS_IT_THOUGHT
 from dellm_jax.errors import ConversationError, CorrectionError, DellmError, ExperienceError, SnapshotError
 from dellm_jax.learning import asymmetric_cross_entropy
+from dellm_jax.memory import procedural
 from dellm_jax.mind import create
+from dellm_jax.persistence import Payload
 from dellm_jax.rest import consolidate, internalise, retire
 from dellm_jax.rest.pieces import in_pieces
 from dellm_jax.senses import Image, Text
 from dellm_jax.types import Experience, Mind, Schedule
 from experiments.command import harmless
+from experiments.terminal import MOST_LINE, Terminal
 
 READ = Text(width=40, buckets=256, longest=4, shortest=2, words=1)
 BODY = Architecture(
@@ -68,7 +76,7 @@ class Clock:
 
 def talking(folder, **how):
     """A conversation with the tiny life in a folder, that sleeps only when asked to."""
-    return Conversation.open(MIND, folder, birth, wall=lambda: 1_800_000_000.7, **{"watch": False} | how)
+    return Conversation.open(MIND, folder, birth, **{"watch": False, "wall": lambda: 1_800_000_000.7} | how)
 
 
 NAMES = Names({"seven": 0, "eight": 1}, free=2)
@@ -274,6 +282,88 @@ def test_a_night_that_cannot_be_had_is_told_and_changes_nothing(tmp_path):
         assert talk.say("play a song").answer == "music"
 
 
+def test_a_clock_that_goes_back_and_a_night_without_memory_change_nothing_of_what_counts(tmp_path):
+    """The newest correction is the one that was given last, whatever the clock says; and nobody minds a SIGTERM."""
+
+    def greedy(mind, state, key):
+        raise MemoryError("a gigantic array")
+
+    times = iter((2_000_000_000.0, 1_000_000_000.0, -1e9))
+    with talking(tmp_path, schedule=Schedule(night=(("greedy", greedy),)), wall=lambda: next(times)) as talk:
+        for answer in ("jazz", "folk", "blues"):
+            talk.say("play a song")
+            assert talk.do(answer).answer == answer
+        assert talk.undo().answer == "folk" and talk.say("play a song").answer == "folk"
+        assert talk.rest() == {} and talk.status()["told"] == ["a night was lost: MemoryError: a gigantic array"]
+        assert talk.say("play a song").answer == "folk"
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    with talking(tmp_path) as talk:
+        assert talk.say("play a song").answer == "folk"
+
+
+def test_how_far_a_correction_reaches_is_said_and_what_was_told_is_why(tmp_path):
+    """In the reply, and by whom, when and about what, the rule that answers first."""
+    now = [1_800_000_000.0]
+    with talking(tmp_path, wall=lambda: now[0], teacher=7) as talk:
+        talk.say("play a song")
+        new = "from now on this is a new thing, music; applies to this and what is very like it, and to more after"
+        assert talk.no("music").did == f"{new} a night (undo takes it back)"
+        assert talk.say("yes").did == "learn that this is music"
+        such = "applies to everything taken for music, such as 1 things remembered"
+        assert talk.do("play jazz").did.startswith(f"from now on: play jazz; {such}; 1 earlier correction counts")
+        now[0] += 90
+        told = talk.why()["told"]
+        assert [(one["about"], one["concept"], one["answer"], one["standing"]) for one in told] == [
+            ("play a song", "music", "play jazz", "alive"),
+            ("play a song", "music", None, "superseded"),
+        ]
+        assert {(one["teacher"], one["age_s"]) for one in told} == {(7, 90)}
+        talk.say("quite another thing")
+        assert talk.no("novelty").answer == "novelty" and len(names(talk.home.state).known) == 2
+        assert "and the new thing" in talk.undo().did and names(talk.home.state).known == {"music": 0}
+        assert talk.say("quite another thing").concept == -1
+
+
+def test_what_was_meant_in_a_night_is_meant_in_the_morning(tmp_path):
+    """An answer for what something was taken for is for that, though the night comes to take it for another."""
+    going, talked = threading.Event(), threading.Event()
+
+    def changes_its_mind(mind, state, key):
+        going.set()
+        assert talked.wait(60)
+        concepts = state.params["concepts"] | {"bias": state.params["concepts"]["bias"].at[1].add(50.0)}
+        semantics = {s: known.replace(readout=known.readout * 0) for s, known in state.memory.semantic.items()}
+        memory = state.memory.replace(semantic=semantics)
+        return state.replace(params=dict(state.params) | {"concepts": concepts}, memory=memory), {}
+
+    with talking(tmp_path, schedule=Schedule(night=(("changes", changes_its_mind),))) as talk:
+        talk.home.apply("name", Payload({"names": {"0": "music", "1": "light"}}, {}))
+        for concept, text in enumerate(("play a song", "turn on the light")):  # no rule says what they are
+            talk.home.apply("experience", lived(read(BODY, text), concept))
+        assert talk.say("play a song").answer == "music"
+        talk.rest(wait=False)
+        assert going.wait(60)
+        talk.do("play jazz")
+        talked.set()
+        talk.rest()
+        memory = talk.home.state.memory.procedural
+        assert int(memory.concept[int(procedural.newest(memory))]) == 0
+        assert talk.say("play a song").answer == "play jazz"
+    with talking(tmp_path) as talk:
+        assert talk.say("play a song").answer == "play jazz"
+
+
+def test_a_line_without_end_is_no_command(tmp_path):
+    """Its tail is a line only to whoever counts characters; what is piped in and is no text is shown as such."""
+    script = f"play a song\n/do play jazz\n{'x' * MOST_LINE}/undo\nplay a song".encode() + b"\n\xff\xfe\n"
+    with talking(tmp_path) as talk:
+        lines = io.TextIOWrapper(io.BytesIO(script), errors="replace")
+        Terminal(lines, Console(file=(told := io.StringIO()), soft_wrap=True), tmp_path).converse(talk)
+        said = [" ".join(line.split()) for line in told.getvalue().splitlines()]
+        assert f"error a line of {MOST_LINE} characters or more is not taken; cut it" in said
+        assert said.count("did play jazz") == 1 and "heard \ufffd\ufffd" in said and talk.home.seq == 1
+
+
 def test_a_life_that_cannot_be_corrected_is_not_talked_to(tmp_path):
     """It says what it would need, and leaves the folder to others."""
     bare = Architecture((READ,), (Assembly("reading", ("text",), 16),), 4, 16, 41 * 80, feedback=False)
@@ -328,13 +418,17 @@ def test_a_script_talks_to_it_and_goes_on_tomorrow(tmp_path):
         command = [sys.executable, "-m", "experiments.interact", f"life={tmp_path / 'life'}", *arguments]
         environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "XDG_CACHE_HOME": str(tmp_path)}
         root = Path(__file__).parents[2]
-        return subprocess.run(command, input=lines, capture_output=True, text=True, cwd=root, env=environment)
+        how = {"encoding": "utf-8", "errors": "surrogateescape", "cwd": root, "env": environment}
+        return subprocess.run(command, input=lines, capture_output=True, **how)
 
-    told = run("play a song\n/do play \x1b[31mjazz\nplay a song\n/why\n/no\x07pe\n/see /nowhere\n/quit\nnever\n", *body)
+    told = run(
+        "play a song\n/do play \x1b[31mjazz\nplay a song\n/why\n/no\x07pe\n/see /nowhere\n\udcff\n/quit\nnever\n", *body
+    )
     lines = [" ".join(line.split()) for line in told.stdout.splitlines()]
     assert told.returncode == 0 and "Traceback" not in told.stderr and "\x1b" not in told.stdout
     assert "understood nothing that I know" in lines and "did play ␛[31mjazz" in lines
     assert any(line.startswith("why instance: play a song") for line in lines)
+    assert "heard \ufffd" in lines  # a byte that is no text
     assert any("there is no command" in line for line in lines) and any("no file '/nowhere'" in line for line in lines)
     again = run("play a song\n")
     assert again.returncode == 0 and "did play ␛[31mjazz" in [" ".join(l.split()) for l in again.stdout.splitlines()]
