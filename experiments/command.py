@@ -1,5 +1,6 @@
 """What every command shares: bad input ends in one clear line and exit code 2."""
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,8 @@ from typing import Any, TypeVar
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
-from yaml import YAMLError
+from yaml import SafeLoader, YAMLError, parse
+from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from dellm_jax.errors import DellmError, SnapshotError
 from experiments.config import ConfigError, settings, sound
@@ -19,6 +21,8 @@ from experiments.config import ConfigError, settings, sound
 Result = TypeVar("Result")
 # One name in one of these: further dots would lead from any module to those it imports.
 OURS = re.compile(r"(dellm_jax\.(learning|memory\.generative|rest|senses|streams)|experiments\.log|optax)\.\w+")
+TRUST = "DELLM_TRUST"  # packages, separated by commas, of which configurations that are found may build things, too
+MOST_BYTES, DEEPEST = 1 << 20, 40  # of a configuration
 
 
 def guarded(main: Callable[[], Result]) -> Result:
@@ -88,28 +92,59 @@ def run_folder(name: str) -> Path:
 
 
 def configuration(folder: Path) -> DictConfig:
-    """The configuration that a run was given, checked again."""
+    """The configuration that a run or a life was given, checked again; it builds nothing that is not trusted.
+
+    Raises SnapshotError. Whoever instantiates what a folder holds has read it here.
+    """
     path, fix = folder / "config.yaml", "copy it back or start a new run"
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise SnapshotError(f"{path} has {path.stat().st_size} bytes; expected at most {MOST_BYTES}; {fix}")
+        _refuse_unfolding(path, fix)
         config = OmegaConf.load(path)
         if not isinstance(config, DictConfig) or not config:
             raise SnapshotError(f"{path} holds no settings; {fix}")
-        return sound(config)
+        return harmless(sound(config), path)
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise SnapshotError(f"{path} cannot be read as YAML ({type(error).__name__}); {fix}") from error
     except (ConfigError, OmegaConfBaseException) as error:
         raise SnapshotError(f"{path}: {one_line(error)}") from None
 
 
-def harmless(config: DictConfig, path: Path) -> DictConfig:
-    """The same configuration, if it builds nothing but what is ours or optax's; else SnapshotError.
+def _refuse_unfolding(path: Path, fix: str) -> None:
+    """SnapshotError on a file that is small, and would take a minute or all memory to read."""
+    depth = 0
+    for event in parse(path.read_text(encoding="utf-8"), SafeLoader):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            raise SnapshotError(f"{path} is nested more than {DEEPEST} deep; {fix}")
+        if isinstance(event, AliasEvent):
+            raise SnapshotError(f"{path} refers to itself by aliases, which may unfold without end; {fix}")
 
-    A life may come from somebody else, and a file may name any function there is.
-    """
-    for where, name in _built(OmegaConf.to_container(config)):
-        if not OURS.fullmatch(name) and name != "hydra.utils.get_method":
+
+def trusted() -> list[str]:
+    """The packages that DELLM_TRUST names. SnapshotError if what it says is no such list."""
+    packages = [package.strip() for package in os.environ.get(TRUST, "").split(",") if package.strip()]
+    for package in packages:
+        if not all(part.isidentifier() for part in package.split(".")):
             raise SnapshotError(
-                f"{path}: {where} is {name!r:.80}; expected something of dellm_jax or optax: who wrote it?"
+                f"{TRUST} names {package!r:.80}; expected packages separated by commas: my_package,other"
+            )
+    return packages
+
+
+def harmless(config: DictConfig, path: Path) -> DictConfig:
+    """The same configuration, if it builds nothing but what is ours, optax's or trusted; else SnapshotError.
+
+    A folder may come from somebody else, and its configuration may name any function there is.
+    """
+    packages = trusted()
+    for where, name in _built(OmegaConf.to_container(config)):
+        own = any(name.startswith(f"{package}.") for package in packages)
+        if not (own or OURS.fullmatch(name) or name == "hydra.utils.get_method"):
+            raise SnapshotError(
+                f"{path}: {where} is {name!r:.80}; expected something of dellm_jax or optax: who wrote it? "
+                f"If the package is yours, name it: {TRUST}=<package>"
             )
     return config
 

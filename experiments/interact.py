@@ -32,7 +32,7 @@ from dellm_jax.persistence.files import write_atomically
 from dellm_jax.senses import Text
 from dellm_jax.types import Dellm, Mind
 from experiments import build
-from experiments.command import configuration, guarded, harmless, own_settings, run_folder
+from experiments.command import configuration, guarded, own_settings, run_folder
 from experiments.config import register, sound
 from experiments.terminal import Terminal
 from experiments.train import CONF
@@ -69,10 +69,10 @@ def configured(settings: Settings, overrides: list[str]) -> tuple[DictConfig, Ca
         if settings.run or overrides:
             given = overrides[0] if overrides else f"run={settings.run}"
             raise CorrectionError(f"{folder} holds a life already, which goes on as it is; leave {given} out")
-        return harmless(configuration(folder), folder / "config.yaml"), None
+        return configuration(folder), None
     if settings.run:
-        config = harmless(configuration(run_folder(settings.run)), Path(settings.run) / "config.yaml")
-        return config, partial(_of_run, Path(settings.run))
+        folder = run_folder(settings.run)
+        return configuration(folder), partial(_of_run, folder)
     with initialize_config_dir(CONF, version_base="1.3"):
         config = sound(compose("interact", overrides))
     return config, lambda mind: create(mind, build.architecture(config, ROOM), jax.random.key(config.seed))

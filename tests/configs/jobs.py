@@ -124,11 +124,12 @@ def short_run() -> Path:
     return folder
 
 
-def commanded(main: Callable[[], Any], *arguments: str) -> int:
-    """Exit code of a command typed with `arguments`, run in this process."""
+def commanded(main: Callable[[], Any], *arguments: str, trust: str = "jobs") -> int:
+    """Exit code of a command typed with `arguments`, run in this process, which trusts what runs of SHORT name."""
     with lightly(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [f"{main.__module__.split('.')[-1]}.py", *arguments])
         patch.setenv("HYDRA_FULL_ERROR", "1")
+        patch.setenv("DELLM_TRUST", trust)
         # Hydra would set up logging anew, which closes the streams that pytest captures.
         for module in ("hydra.core.utils", "hydra._internal.hydra"):
             patch.setattr(f"{module}.configure_log", lambda *_: None)
@@ -150,6 +151,7 @@ def process(command: str, *arguments: str, cwd: Path) -> subprocess.Popen:
         Path(jax.config.jax_compilation_cache_dir).mkdir(exist_ok=True)
         compiled.symlink_to(jax.config.jax_compilation_cache_dir)
     environment = os.environ | {
+        "DELLM_TRUST": "jobs",
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         "MPLCONFIGDIR": matplotlib.get_configdir(),
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),

@@ -6,7 +6,7 @@ from pathlib import Path
 import jobs
 import pytest
 
-from experiments import evaluate, train
+from experiments import dream, evaluate, interact, train
 
 # What is typed, and what the line must name: the thing, and the way out.
 TYPED: dict[str, tuple[str, ...]] = {
@@ -139,6 +139,17 @@ CONFIGURATIONS = {
     "a word": (b"hello", ("config.yaml", "hello")),
     "no YAML": (b"seed: [1", ("config.yaml", "YAML", "copy it back")),
     "no text": (b"\xff\xfe\x00\x80", ("config.yaml", "YAML", "copy it back")),
+    "a tag that runs": (
+        b"seed: !!python/object/apply:os.system [touch owned]",
+        ("config.yaml", "YAML", "copy it back"),
+    ),
+    "a bomb of aliases": (
+        b"a: &a [x, x, x, x, x, x, x, x, x]\n"
+        + b"".join(b"%c: &%c [%b]\n" % (n, n, b", ".join([b"*%c" % (n - 1)] * 9)) for n in range(98, 109)),
+        ("config.yaml", "aliases", "copy it back"),
+    ),
+    "more than a configuration": (b"# " + b"x" * (1 << 20), ("config.yaml", "at most 1048576", "copy it back")),
+    "very deep": (b"[" * 30_000, ("config.yaml", "nested more than 40 deep", "copy it back")),
     "a misspelt setting": (b"sead: 1", ("config.yaml", "sead", "did you mean seed")),
     "a wrong kind": (b"seed: abc", ("config.yaml", "seed", "'abc'", "Integer")),
     "an impossible number": (b"cycle: {batch: 0}", ("config.yaml", "cycle.batch is 0", "1 or more")),
@@ -155,6 +166,43 @@ def test_a_damaged_configuration_is_refused(name: str, job, tmp_path: Path, caps
     one_line(capsys.readouterr().err, *named)
     assert (tmp_path / "config.yaml").read_bytes() == content
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+READERS = {
+    "train": (train, "resume={}"),
+    "evaluate": (evaluate, "run={}"),
+    "dream": (dream, "run={}"),
+    "interact": (interact, "life={0}/life run={0}"),
+    "interact again": (interact, "life={}"),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_what_a_folder_names_is_not_run_unless_its_package_is_trusted(
+    reader: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Every command that instantiates what a found configuration names; of a life, too."""
+    job, typed = READERS[reader]
+    config = (jobs.short_run() / "config.yaml").read_text()
+    assert "_target_: jobs.few_digits" in config
+    (tmp_path / "config.yaml").write_text(config)
+    (tmp_path / "life-000000001.safetensors").touch()
+    arguments = typed.format(tmp_path).split()
+    for trust in ("", "job,jobs.few_digit", "optax"):
+        assert jobs.commanded(job.main, *arguments, trust=trust) == 2
+        said = (
+            "config.yaml",
+            "stream.corpus._target_ is 'jobs.few_digits'",
+            "dellm_jax or optax",
+            "DELLM_TRUST=<package>",
+        )
+        one_line(capsys.readouterr().err, *said)
+    assert jobs.commanded(job.main, *arguments, trust="os;system") == 2
+    one_line(capsys.readouterr().err, "DELLM_TRUST", "'os;system'", "separated by commas")
+    (tmp_path / "config.yaml").write_text(config.replace("jobs.few_digits", "os.system"))
+    assert jobs.commanded(job.main, *arguments) == 2
+    one_line(capsys.readouterr().err, "'os.system'")
+    assert {path.name for path in tmp_path.iterdir()} == {"config.yaml", "life-000000001.safetensors"}
 
 
 def test_a_new_run_does_not_take_the_lives_of_another_for_its_own(
