@@ -1,6 +1,8 @@
 """Pictures of any kind as the uint8 arrays that are seen."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -27,10 +29,7 @@ def read_image(source: Source, shape: tuple[int, int, int], most_bytes: int = MO
         raise MediaError(f"a sense of {channels} channels has no picture files; expected 1 (grey) or 3 (colour)")
     with opened(source, most_bytes) as file:
         try:
-            with (
-                warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
-                Image.open(file, formats=FORMATS) as image,
-            ):
+            with _quiet(), Image.open(file, formats=FORMATS) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise Image.DecompressionBombError
                 image.load()
@@ -45,6 +44,14 @@ def read_image(source: Source, shape: tuple[int, int, int], most_bytes: int = MO
             raise MediaError(
                 f"{called(source)} cannot be seen ({type(error).__name__}); give a whole file of {', '.join(FORMATS)}"
             ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Bombs are errors; what else decoders warn of, of damage that they can pass over, is nobody's business."""
+    with warnings.catch_warnings(action="ignore"):
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
 
 
 def _opaque(image: Image.Image) -> Image.Image:

@@ -1,8 +1,8 @@
 """Sounds of any kind as the int16 windows that are heard."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -126,7 +126,7 @@ def decoded(source: Source, rate: int, most_bytes: int, most_seconds: float) -> 
     name = called(source)
     with opened(source, most_bytes) as file:
         try:
-            sound = soundfile.SoundFile(file)
+            sound = soundfile.SoundFile(_Sought(file))
         except (soundfile.SoundFileError, TypeError, ValueError, OSError) as error:
             raise MediaError(f"{name} cannot be heard; give a whole file of WAV, FLAC, OGG or MP3") from error
         with sound:
@@ -134,6 +134,21 @@ def decoded(source: Source, rate: int, most_bytes: int, most_seconds: float) -> 
             if sound.channels > MOST_CHANNELS:
                 raise MediaError(f"{name} has {sound.channels} channels; expected at most {MOST_CHANNELS}")
             yield _blocks(sound, rate, most_seconds, name)
+
+
+class _Sought:
+    """A file for libsndfile, which damage may send to a place before its beginning: it then stays where it is.
+
+    What `seek` raised would be printed with its traceback by the callback that it is called from, and not be raised.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.read, self.readinto, self.tell = file, file.read, file.readinto, file.tell
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with suppress(OSError, ValueError, OverflowError):
+            self._file.seek(offset, whence)
+        return self.tell()
 
 
 def _blocks(file: Any, rate: int, most_seconds: float, name: str) -> Iterator[np.ndarray]:
@@ -146,6 +161,8 @@ def _blocks(file: Any, rate: int, most_seconds: float, name: str) -> Iterator[np
         seconds += len(block) / file.samplerate
         if seconds > most_seconds:
             raise MediaError(f"{name} is longer than {most_seconds:g} s; cut it, or raise most_seconds")
-        yield stream.resample_chunk(mono(block.mean(1), name), last=not len(block))
+        with np.errstate(invalid="ignore", over="ignore"):  # infinity minus infinity is NaN, and is refused
+            mixed = block.mean(1)
+        yield stream.resample_chunk(mono(mixed, name), last=not len(block))
         if not len(block):
             return
