@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 
 import jax
@@ -120,7 +121,8 @@ def main() -> None:
     settings, overrides = parsed(sys.argv[1:])
     compilation.persist(Path(pooch.os_cache("dellm_jax")) / "compiled")
     for stream in (sys.stdin, sys.stdout):  # bytes that are no text are shown as such, and end nothing
-        stream.reconfigure(errors="replace")
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     terminal = Terminal(sys.stdin, Console(highlight=False, soft_wrap=True), Path(settings.life))
     terminal.say(f"waking up in {displayed(settings.life)}")
     with opened(settings, overrides, terminal) as talk:
