@@ -161,6 +161,46 @@ def test_a_night_is_in_the_life_and_what_came_meanwhile_is_too(tmp_path: Path) -
         assert same(home.state, state) and home.told == []
 
 
+def picky(mind: Mind, state: Dellm, what: Payload) -> tuple[Dellm, dict]:
+    """What a narrow body can do, and a wide one cannot."""
+    if state.architecture.assemblies[0].capacity > 4:
+        raise ExperienceError("too wide")
+    return state, {}
+
+
+def test_nobody_waits_for_a_snapshot_and_what_comes_meanwhile_is_in_the_night(tmp_path: Path, monkeypatch) -> None:
+    """Taught by another while the file is written: acknowledged before it is, and in the life that wakes up. What
+    cannot be done again undoes the night, not the word."""
+    act, save = ("experience", experience_payload(seen(1), batch=4)), homes.save_generation
+
+    def slowly(*given: object, **named: object) -> Path:
+        teacher = threading.Thread(target=lambda: home.apply(*act))
+        teacher.start()
+        teacher.join(60)
+        assert not teacher.is_alive() and home.seq == seq + 1, "acknowledged while the night is written"
+        return save(*given, **named)
+
+    with opened(tmp_path, acts=ACTS | {"picky": picky}) as home:
+        home.experience(seen(0))
+        evening, seq = home.state, home.seq + 1
+        with monkeypatch.context() as patch:
+            patch.setattr(homes, "save_generation", slowly)
+            home.rest(STAGES)
+        expected, _ = live_through(MIND, night(MIND, STAGES, evening)[0], act[1])
+        assert same(home.state, expected)
+    with opened(tmp_path) as home:
+        assert same(home.state, expected) and home.told == []
+    with opened(tmp_path / "other", acts=ACTS | {"picky": picky}) as home:
+        before, seq, act = home.state, 1, ("picky", Payload({}, {}))
+        with monkeypatch.context() as patch, pytest.raises(ExperienceError, match="too wide"):
+            patch.setattr(homes, "save_generation", slowly)
+            home.rest(STAGES)
+        assert home.state is before and home.seq == 2 and len(generations(tmp_path / "other")) == 1
+        assert not list((tmp_path / "other").glob(".*"))
+    with opened(tmp_path / "other", acts=ACTS | {"picky": picky}) as home:
+        assert same(home.state, before) and home.seq == 2
+
+
 class Images:
     """The folder as kill -9 would leave it, whenever a file is about to be synced or renamed and in between."""
 
