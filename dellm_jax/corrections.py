@@ -13,7 +13,7 @@ from dellm_jax import experience as experiences
 from dellm_jax.architecture import CONCEPTS, Architecture
 from dellm_jax.errors import CorrectionError
 from dellm_jax.memory import lexicon, procedural, semantic
-from dellm_jax.memory.procedural import NONE, Instance
+from dellm_jax.memory.procedural import NONE, Instance, Saying
 from dellm_jax.mind import respond, respond_to
 from dellm_jax.types import Array, Dellm, Experience, Mind, Report, Response
 
@@ -36,7 +36,8 @@ def correct(
     With a target of AS_IT_THOUGHT the concept is what it was `taken_for`, or else is taken for now, and only the
     `answer` is new, which holds for the whole concept through every sense, unless it is not `general`: then for this
     instance. No step of learning is taken; the next `respond` obeys. `teacher` (who) and `when` (seconds) are kept with
-    the rule. The report says at which place of procedural memory the rule is, and how many others it supersedes.
+    the rule. The report says at which place of procedural memory the `rule` is, how many others are `superseded`, and
+    whether the oldest that counted is `forgotten`: there was no room.
     Raises CorrectionError or ExperienceError, and the life stays as it was.
     """
     memory = _procedural(state)
@@ -48,28 +49,17 @@ def correct(
     if not known and answer is None:
         raise CorrectionError("answer is missing, and experience.target says it was right; say what should change")
     if not AS_IT_THOUGHT <= taken_for < (room := state.architecture.concepts):
-        raise CorrectionError(
-            f"taken_for is {taken_for}; expected a concept, 0 to {room - 1}, or {AS_IT_THOUGHT}: none"
-        )
+        raise CorrectionError(f"taken_for is {taken_for}; expected a concept, 0 to {room - 1}, or {AS_IT_THOUGHT}")
     said = NONE
     if answer is not None:
         held, said = lexicon.add(state.memory.lexicon, answer, _needed(memory))
         state = state.replace(memory=state.memory.replace(lexicon=held))
     if known and amend.stale(state):
         state = amend.anew(mind, state)
-    state, place, gone = _correct(
-        mind,
-        state,
-        experience,
-        bool(known),
-        not known or _room(state, experience),
-        jnp.int32(taken_for),
-        jnp.int32(said),
-        jnp.asarray(general),
-        jnp.int32(teacher),
-        jnp.uint32(when),
-    )
-    return state, {"rule": float(place), "superseded": float(gone)}
+    saying = Saying(jnp.int32(taken_for), jnp.int32(said), jnp.asarray(general), jnp.int32(teacher), jnp.uint32(when))
+    room = not known or _room(state, experience)
+    state, report = _correct(mind, state, experience, bool(known), room, saying)
+    return state, dict(zip(("rule", "superseded", "forgotten"), map(float, report), strict=True))
 
 
 def _room(state: Dellm, experience: Experience) -> bool:
@@ -80,48 +70,38 @@ def _room(state: Dellm, experience: Experience) -> bool:
 
 @partial(jax.jit, static_argnums=(0, 3, 4))
 def _correct(
-    mind: Mind,
-    state: Dellm,
-    experience: Experience,
-    known: bool,
-    room: bool,
-    taken_for: Array,
-    answer: Array,
-    general: Array,
-    teacher: Array,
-    when: Array,
-) -> tuple[Dellm, Array, Array]:
+    mind: Mind, state: Dellm, experience: Experience, known: bool, room: bool, saying: Saying
+) -> tuple[Dellm, tuple[Array, ...]]:
     percepts = experiences.perceive(state.architecture, experience)
     features = obey.features_of(state, percepts)
-    alike = obey.likeness(state, percepts, features)
     memory, semantics, homeostasis = state.memory.procedural, state.memory.semantic, state.homeostasis
     fast = state.memory.fast
     codes, present = experiences.encode(state.architecture, experience)
     codes, sketches = jax.tree.map(lambda leaf: leaf[0], (codes, obey.sketches(features)))
-    instance = Instance(codes, present[0], sketches, jnp.zeros(()))
     concept = experience.target[0]
     if not known:
         now = obey.obeyed(state, percepts, respond_to(mind, state, percepts)).concept[0]
-        concept = jnp.where(taken_for >= 0, taken_for, now)
-    again = procedural.repeated(memory, instance, concept, answer, general)
+        concept = jnp.where(saying.concept >= 0, saying.concept, now)
+    saying, instance = saying._replace(concept=concept), Instance(codes, present[0], sketches, jnp.zeros(()))
+    again = procedural.repeated(memory, instance, saying)
+    had = jnp.where(again >= 0, memory.weight[again], 0.0)  # what is said again was observed
+    instance = instance._replace(weight=had)
     if known:
         concepts = homeostasis[CONCEPTS]
-        weight = jnp.where(concepts["active"][concept] > 0, WEIGHT, 1.0)
-        instance = instance._replace(weight=jnp.where(again >= 0, memory.weight[again], weight))
+        weight = jnp.where(concepts["active"][concept] > 0, WEIGHT, 1.0) * (had == 0)
         how = semantic.gather if room else semantic.observe
-        told = jnp.where(again >= 0, 0.0, weight)  # what is said again was observed
+        semantics = _told(state.architecture, semantics, percepts, experience.target, weight, how)
         edited = amend.edited(mind, state, percepts, features, concept)
-        fast = jax.tree.map(partial(jnp.where, again >= 0), fast, edited)
-        semantics = _told(state.architecture, semantics, percepts, experience.target, told, how)
+        fast = jax.tree.map(partial(jnp.where, had > 0), fast, edited)
         active = concepts["active"].at[concept].set(1.0)
         homeostasis = dict(homeostasis) | {CONCEPTS: concepts | {"active": active}}
+        instance = instance._replace(weight=had + weight)
+    alike = obey.likeness(state, percepts, features)[0]
     before = procedural.silenced(memory).sum()
-    memory, place = procedural.teach(
-        memory, instance, alike[0], state.hyper["radius"], concept, answer, general, teacher, when, again
-    )
+    memory, place, lost = procedural.teach(memory, instance, alike, state.hyper["radius"], saying, again)
     gone = procedural.silenced(memory).sum() - before
     held = state.memory.replace(procedural=memory, semantic=semantics, fast=fast)
-    return state.replace(memory=held, homeostasis=homeostasis), place, gone
+    return state.replace(memory=held, homeostasis=homeostasis), (place, gone, lost)
 
 
 def _told(

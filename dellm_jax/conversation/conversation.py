@@ -13,7 +13,6 @@ from dellm_jax.conversation.sleep import Sleeper
 from dellm_jax.conversation.thoughts import Thought, evidence, forgotten, promise, thought, understood
 from dellm_jax.conversation.turns import Ask, Confirm, Context, Drop, Exchange, Move, Tell, Undo, Wonder
 from dellm_jax.conversation.words import Reply, State
-from dellm_jax.corrections import AS_IT_THOUGHT
 from dellm_jax.errors import ConversationError, CorrectionError, ExperienceError
 from dellm_jax.home import Done, Home
 from dellm_jax.life import sleep_pressure
@@ -226,10 +225,9 @@ class Conversation(AbstractContextManager):
         return self._reply(heard, f"{last.heard} is {understood(self.home.state, what)}", did, what)
 
     def _corrected(self, move: Tell, last: Exchange) -> str:
-        gone = int(
-            self._apply("correct", given.correction(move, last, int(self._wall()), self._teacher)).report["superseded"]
-        )
-        return promise(self.home.state, move, last.concept if move.concept == AS_IT_THOUGHT else move.concept, gone)
+        what = given.correction(move, last, int(self._wall()), self._teacher)
+        report = self._apply("correct", what).report
+        return promise(self.home.state, move, last.concept, report)
 
     def _apply(self, kind: str, what: Payload) -> Done:
         done = self.home.apply(kind, what)

@@ -53,19 +53,21 @@ def understood(state: Dellm, what: Thought) -> str:
     )
 
 
-def promise(state: Dellm, move: Tell, concept: int, gone: int) -> str:
-    """What will be done from now on, and how far that reaches, after a correction about a `concept` that superseded
-    `gone` others."""
+def promise(state: Dellm, move: Tell, taken_for: int, report: Report) -> str:
+    """What will be done from now on, and how far that reaches, after a correction of what was `taken_for` a concept."""
+    concept = taken_for if move.concept == AS_IT_THOUGHT else move.concept
     name, many = called(state, concept), int(state.memory.episodic.kept[concept])
-    all_of_it = f"everything taken for {name}" + (f", such as {many} things remembered" if many else "")
+    all_of_it = f"everything taken for {name}" + (f", such as {many} remembered" if many else "")
     if move.concept == AS_IT_THOUGHT:
         did = f"from now on: {move.answer}; applies to {all_of_it}"
     else:
         new = "a new thing, " if move.name else ""
         did = f"from now on this is {new}{name}; applies to this and what is very like it"
         did += f": {move.answer}; that applies to {all_of_it}" if move.answer else ", and to more after a night"
-    if gone:
+    if gone := int(report["superseded"]):
         did += f"; {gone} earlier correction{'s' * (gone > 1)} count{'s' * (gone == 1)} no longer"
+    if report["forgotten"]:
+        did += "; there was no room: the oldest correction is forgotten; let it rest, which makes room"
     return f"{did} (undo takes it back)"
 
 

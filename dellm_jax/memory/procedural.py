@@ -56,6 +56,17 @@ class Instance(NamedTuple):
     weight: Array
 
 
+class Saying(NamedTuple):
+    """What a rule says of its instance: its `concept`, the `answer` (-1: that one's own) and whether it is `general`;
+    the `teacher` who says so, and `when`, in seconds."""
+
+    concept: Array
+    answer: Array
+    general: Array
+    teacher: Array
+    when: Array
+
+
 class Verdict(NamedTuple):
     """Of a batch: the `concept` [B] and `answer` [B] (-1: none was taught) that rules and habits lead to, the `rule`
     [B] that did (-1: none), and how like its instance this is, `likeness` [B] (0 where the instance is another)."""
@@ -128,66 +139,63 @@ def judge(memory: Procedural, alike: Array, concept: Array, radius: Array) -> Ve
 
 
 def teach(
-    memory: Procedural,
-    instance: Instance,
-    alike: Array,
-    radius: Array,
-    concept: Array,
-    answer: Array,
-    general: Array,
-    teacher: Array,
-    when: Array,
-    again: Array,
-) -> tuple[Procedural, Array]:
-    """One more rule, and its place, which is that of the one that is said `again` (-1: none is). `alike` [R]: how like
-    the instance those of the other rules are.
+    memory: Procedural, instance: Instance, alike: Array, radius: Array, saying: Saying, again: Array
+) -> tuple[Procedural, Array, Array]:
+    """One more rule; its place, which is that of the one that is said `again` (-1: none is); whether a living one is
+    lost by it. `alike` [R]: how like the instance those of the other rules are.
 
     It supersedes those within `radius`, which are about the same instance, and if it gives a general answer those that
     do no more than give one to the same concept; who also said what its instance is goes on saying that. A place is
-    taken from the free, then the superseded, the retired, the living, of each the oldest.
+    taken from the free, then the superseded, these too, the retired, the living, of each the oldest.
     """
-    precedence = jnp.array([0, 3, 2, 1])[memory.standing]
+    same = alike >= radius
+    both = saying.general & (saying.answer >= 0) & memory.general & (memory.answer >= 0)
+    rival = both & (memory.concept == saying.concept)
+    gone = counting(memory) & (same | rival & (memory.weight == 0)) & (jnp.arange(memory.number.size) != again)
+    standing = jnp.where(gone, SUPERSEDED, memory.standing)
+    precedence = jnp.array([0, 3, 2, 1])[standing]
     place = jnp.where(again >= 0, again, jnp.lexsort((memory.number, precedence))[0])
+    lost = (standing[place] == ALIVE) & (again < 0)
     # An answer that was given up for the one that goes does not come back.
     goes = counting(memory)[place] & (again < 0)
     older = goes & (memory.concept == memory.concept[place]) & (memory.number < memory.number[place])
-    memory = memory.replace(answer=jnp.where(older, said(memory), memory.answer))
-    same = alike >= radius
-    rival = general & (answer >= 0) & memory.general & (memory.answer >= 0) & (memory.concept == concept)
-    rival = rival & (memory.weight == 0)
-    gone = counting(memory) & (same | rival) & (jnp.arange(memory.number.size) != again)
     memory = memory.replace(
-        standing=jnp.where(gone, SUPERSEDED, memory.standing),
+        answer=jnp.where(older, said(memory), memory.answer),
+        standing=standing,
         replaced=jnp.where(gone, place, jnp.where((memory.replaced == place) & (again < 0), NONE, memory.replaced)),
     )
 
     def put(many: Array, one: Array) -> Array:
         return many.at[place].set(one)
 
-    return memory.replace(
-        codes={sense: put(memory.codes[sense], code) for sense, code in instance.codes.items()},
-        sketches={
-            sense: put(known, instance.sketches.get(sense, jnp.zeros(SKETCH)))
-            for sense, known in memory.sketches.items()
-        },
-        present=put(memory.present, instance.present),
-        weight=put(memory.weight, instance.weight),
-        concept=put(memory.concept, concept),
-        answer=put(memory.answer, answer),
-        general=put(memory.general, general),
-        standing=put(memory.standing, ALIVE),
-        replaced=put(memory.replaced, NONE),
-        number=put(memory.number, memory.taught + 1),
-        teacher=put(memory.teacher, teacher),
-        when=put(memory.when, when),
-        taught=memory.taught + 1,
-    ), place
+    return (
+        memory.replace(
+            codes={sense: put(memory.codes[sense], code) for sense, code in instance.codes.items()},
+            sketches={
+                sense: put(known, instance.sketches.get(sense, jnp.zeros(SKETCH)))
+                for sense, known in memory.sketches.items()
+            },
+            present=put(memory.present, instance.present),
+            weight=put(memory.weight, instance.weight),
+            concept=put(memory.concept, saying.concept),
+            answer=put(memory.answer, saying.answer),
+            general=put(memory.general, saying.general),
+            standing=put(memory.standing, ALIVE),
+            replaced=put(memory.replaced, NONE),
+            number=put(memory.number, memory.taught + 1),
+            teacher=put(memory.teacher, saying.teacher),
+            when=put(memory.when, saying.when),
+            taught=memory.taught + 1,
+        ),
+        place,
+        lost,
+    )
 
 
-def repeated(memory: Procedural, instance: Instance, concept: Array, answer: Array, general: Array) -> Array:
+def repeated(memory: Procedural, instance: Instance, saying: Saying) -> Array:
     """The place of a rule that counts and says the very same already; -1 if there is none."""
-    same = counting(memory) & (memory.concept == concept) & (memory.present == instance.present)
-    same = same & (memory.answer == answer) & (memory.general == general)
+    same = counting(memory) & (memory.concept == saying.concept) & (memory.present == instance.present)
+    same = same & (memory.answer == saying.answer) & (memory.general == saying.general)
     for sense, code in instance.codes.items():
         same = same & (memory.codes[sense] == code).all(1)
     return jnp.where(same.any(), same.argmax(), NONE)

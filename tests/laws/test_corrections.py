@@ -310,10 +310,13 @@ def test_a_night_that_loses_a_rule_is_undone(life):
 
 
 def test_when_there_is_no_room_the_oldest_goes(life):
-    """Of nine rules for eight places the first is lost, and the others hold."""
+    """Of nine rules for eight places the first is lost, which is reported, and the others hold."""
     state, things = life, ("apple", "bread", "cheese", "dumpling", "egg", "fish", "grape", "honey", "ice")
     for thing in things:
-        state = told(state, thing, answer=thing.upper(), general=False)
+        state, report = correct(MIND, state, utterance(thing, AS_IT_THOUGHT), thing.upper(), general=False)
+        assert report["forgotten"] == (thing == "ice")
+    again, report = correct(MIND, state, utterance("cheese", AS_IT_THOUGHT), "FROMAGE", general=False)
+    assert report["forgotten"] == 0 and [ask(again, thing)[1] for thing in things[1:3]] == ["BREAD", "FROMAGE"]
     answers = [ask(state, thing)[1] for thing in things]
     assert answers[1:] == [thing.upper() for thing in things[1:]] and answers[0] != "APPLE"
 

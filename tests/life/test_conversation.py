@@ -309,7 +309,7 @@ def test_how_far_a_correction_reaches_is_said_and_what_was_told_is_why(tmp_path)
         new = "from now on this is a new thing, music; applies to this and what is very like it, and to more after"
         assert talk.no("music").did == f"{new} a night (undo takes it back)"
         assert talk.say("yes").did == "learn that this is music"
-        such = "applies to everything taken for music, such as 1 things remembered"
+        such = "applies to everything taken for music, such as 1 remembered"
         assert talk.do("play jazz").did.startswith(f"from now on: play jazz; {such}; 1 earlier correction counts")
         now[0] += 90
         told = talk.why()["told"]
