@@ -33,7 +33,7 @@ from dellm_jax.persistence.faults import fault
 from dellm_jax.persistence.files import sweep
 from dellm_jax.persistence.lock import seize
 from dellm_jax.rest.night import aged, rest, undisturbed
-from dellm_jax.trees import named_key
+from dellm_jax.trees import form, named_key
 from dellm_jax.types import Dellm, Experience, Mind, Report, Response, Stage
 
 BATCH = 4
@@ -81,7 +81,7 @@ class Home:
         home.mind, home.folder, home.told = mind, Path(folder), []
         home._acts, home._keep = dict(ACTS) | dict(acts or {}), keep
         home._night, home._saving, home._guard = RLock(), RLock(), RLock()  # taken in this order
-        home._examples, home._ready = {}, ready
+        home._examples, home._compiled, home._ready = {}, set(), ready
         with ExitStack() as stack:
             try:
                 home.folder.mkdir(parents=True, exist_ok=True)
@@ -114,8 +114,8 @@ class Home:
 
         self.state, self.seq = replay(self._acts, self.mind, state, tail()), self._journal.last
         if nights:
-            lost = "night(s) begun after it did not end, or their snapshot is damaged"
-            self.told.append(f"{path}: {len(nights)} {lost}")
+            lost = f"{len(nights)} night(s) begun after it did not end, or their snapshot is damaged"
+            self.told.append(f"{path}: {lost}")
         for line in self.told:
             LOG.warning(line)
 
@@ -193,10 +193,7 @@ class Home:
 
     @contextmanager
     def _awakening(self, woken: Dellm, seq: int) -> Iterator[None]:
-        """The moment in which a night's snapshot becomes the life; only now does whoever teaches have to wait.
-
-        What was done while it was written is done again first: should that fail, there was no night.
-        """
+        """A night's snapshot becomes the life: only now do others wait. What they did is done again, or it is not."""
         with self._guard:
             woken, _ = self._done_again(woken, seq)
             yield
@@ -226,10 +223,13 @@ class Home:
             self._examples[senses] = next(moments(experience, self._batch))
 
     def _compile(self, state: Dellm) -> None:
-        """Answer and live once in every form that was met, so that nobody who comes in the morning has to wait."""
-        for example in list(self._examples.values()):
-            jax.block_until_ready(all_finite(moment(self.mind, state, example)[0]))
-            jax.block_until_ready(laws.respond(self.mind, state, example))
+        """Answer and live once in every form that was met, so that nobody waits in the morning; but nothing twice."""
+        kind = form(state)
+        for senses, example in list(self._examples.items()):
+            if (kind, senses) not in self._compiled:
+                jax.block_until_ready(all_finite(moment(self.mind, state, example)[0]))
+                jax.block_until_ready(laws.respond(self.mind, state, example))
+                self._compiled.add((kind, senses))
         if self._ready:
             self._ready(state)
 

@@ -57,3 +57,9 @@ def finite(tree: Any) -> jax.Array:
     """Whether every floating leaf is finite: a scalar boolean."""
     floats = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in floats]))
+
+
+def form(tree: Any) -> tuple[Any, ...]:
+    """Structure, shapes and kinds of number: what decides whether a program has to be compiled for a tree."""
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, *((leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False)) for leaf in leaves)

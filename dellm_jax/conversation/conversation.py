@@ -17,6 +17,7 @@ from dellm_jax.errors import ConversationError, CorrectionError, ExperienceError
 from dellm_jax.home import Done, Home
 from dellm_jax.life import sleep_pressure
 from dellm_jax.persistence import Payload
+from dellm_jax.trees import form
 from dellm_jax.types import Dellm, Experience, Mind, Report, Schedule
 
 QUESTION = "ask: what is it, or what should I do?"
@@ -24,7 +25,6 @@ QUESTION = "ask: what is it, or what should I do?"
 
 class Conversation(AbstractContextManager):
     """The one stateful class of interactive use, around a `Home`; any thread may call it, one turn goes on at a time.
-
     `state` is what it does now. Every call raises a DellmError where it cannot be done, and the life is then as it was.
     """
 
@@ -53,7 +53,7 @@ class Conversation(AbstractContextManager):
         """
         talk = cls()
         talk._on_state, talk._wall, talk._turn, talk._teacher = on_state, wall, RLock(), teacher
-        talk._state, talk._context, talk._forms = State("listening"), Context(), []
+        talk._state, talk._context, talk._forms, talk._prepared = State("listening"), Context(), [], set()
         talk.home = Home.open(mind, folder, birth, keep=keep, batch=1, ready=talk._woken)
         try:
             if talk.home.state.memory.procedural is None:
@@ -85,7 +85,7 @@ class Conversation(AbstractContextManager):
         """Compile for what will come through these sets of senses (none named: each sense alone), so that no turn has
         to wait for it."""
         self._forms += forms or [(sense.name,) for sense in self.home.state.architecture.senses]
-        given.prepare(self.home.mind, self.home.state, self._forms)
+        self._prepare(self.home.state)
 
     def say(self, text: str, **senses: Any) -> Reply:
         """Say something: see `turns` for how it is taken. `senses` that came with it: such as audio=(samples, rate)."""
@@ -225,9 +225,8 @@ class Conversation(AbstractContextManager):
         return self._reply(heard, f"{last.heard} is {understood(self.home.state, what)}", did, what)
 
     def _corrected(self, move: Tell, last: Exchange) -> str:
-        what = given.correction(move, last, int(self._wall()), self._teacher)
-        report = self._apply("correct", what).report
-        return promise(self.home.state, move, last.concept, report)
+        done = self._apply("correct", given.correction(move, last, int(self._wall()), self._teacher))
+        return promise(self.home.state, move, last.concept, done.report)
 
     def _apply(self, kind: str, what: Payload) -> Done:
         done = self.home.apply(kind, what)
@@ -236,8 +235,15 @@ class Conversation(AbstractContextManager):
 
     def _woken(self, state: Dellm) -> None:
         """What a night made will be the life in a moment."""
-        given.prepare(self.home.mind, state, self._forms)
+        self._prepare(state)
         self._limits = limits(state)
+
+    def _prepare(self, state: Dellm) -> None:
+        """Compile for what was met and this body; nothing twice."""
+        kind = form(state)
+        if new := [senses for senses in self._forms if (kind, senses) not in self._prepared]:
+            given.prepare(self.home.mind, state, new)
+            self._prepared |= {(kind, senses) for senses in new}
 
     def _show(self, state: State) -> None:
         self._state = state
