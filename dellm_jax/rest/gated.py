@@ -23,23 +23,32 @@ PIECE = 10  # updates between two moments at which an input may wake the sleeper
 Material = Callable[[Mind, Dellm, Any, Array], tuple[experiences.Percepts, Lesson]]
 
 
-def chunks(stage: str, steps: int, batch: int, chunk: int) -> int:
-    """The length of a chunk: at most all steps. ScheduleError if one of the three is less than 1."""
+def chunks(stage: str, steps: int, batch: int, chunk: int, doubt: float = 0.0) -> int:
+    """The length of a chunk: at most all steps. ScheduleError if one of the three is less than 1, or doubt than 0."""
+    if not doubt >= 0:
+        raise ScheduleError(f"{stage} has doubt={doubt}; expected 0 or more standard errors")
     if min(steps, batch, chunk) < 1:
         raise ScheduleError(f"{stage} has steps={steps}, batch={batch}, chunk={chunk}; expected 1 or more of each")
     return min(chunk, steps)
 
 
 def school(
-    material: Material, rule: optax.GradientTransformationExtraArgs, steps: int, chunk: int, taught: float
+    material: Material,
+    rule: optax.GradientTransformationExtraArgs,
+    steps: int,
+    chunk: int,
+    taught: float,
+    doubt: float = 0.0,
 ) -> Callable[[Mind, Dellm, Any, Array], Iterator[tuple[Dellm, Report]]]:
     """(mind, state, prepared, key) -> what `steps` updates by `rule` on `material` make, and a report, piece by piece.
 
     The state of the rule is born and dies here. After every `chunk` steps the held-out episodes judge; the chunk with
-    the least loss is kept, which may be none. Where nothing is held out, the last is kept. With `taught` > 0 the cortex
-    also learns what the whole self of the evening, semantic memory included, believes of what it sees:
-    loss + taught H(belief, softmax(logits)).
-    Source: knowledge distillation (Hinton et al., 2015), from the fast system to the slow (McClelland et al., 1995).
+    the least loss is kept, which may be none. Where nothing is held out, the last is kept. With `doubt` > 0 it is the
+    last that is at most `doubt` standard errors of the paired difference above the least: of few episodes the least is
+    the luckiest, and where the rate falls the last steps are the best. With `taught` > 0 the cortex also learns what
+    the whole self of the evening, semantic memory included, believes of what it sees: loss + taught H(belief, p).
+    Source: knowledge distillation (Hinton et al., 2015), from the fast system to the slow (McClelland et al., 1995);
+    the rule of one standard error (Breiman et al., 1984).
     """
     laws = cache(partial(_night_laws, taught))
 
@@ -47,8 +56,11 @@ def school(
         learner = rule.init(state.params)
         judged = episodic.judges(state.memory.episodic)
         belief = _held_out_belief(mind, state) if judged else None
-        least = float(_held_out_loss(mind, state, belief, taught)) if judged else float("nan")
-        report = {"held_out_loss_before": least, "kept_step": 0.0, "updates": 0.0} if judged else {"updates": 0.0}
+        report = {"updates": 0.0}
+        if judged:
+            least, weight = _held_out_losses(mind, state, belief, taught)
+            evening = _mean(least, weight)
+            report |= {"held_out_loss_before": evening, "held_out_loss_after": evening, "kept_step": 0.0}
         best, params = state.params, state.params
         for turn in range(-(-steps // chunk)):
             keys = jax.random.split(named_key(key, f"chunk {turn}"), chunk)
@@ -61,10 +73,12 @@ def school(
                 )
                 report |= {"updates": report["updates"] + some.size, "loss": float(loss)}
             if judged:
-                held_out = float(_held_out_loss(mind, state.replace(params=params), belief, taught))
-                if held_out <= least:
-                    best, least, report["kept_step"] = params, held_out, report["updates"]
-                report["held_out_loss_after"] = least
+                now, _ = _held_out_losses(mind, state.replace(params=params), belief, taught)
+                above, error = _compared(now, least, weight)
+                least = now if above <= 0 else least
+                if above <= doubt * error:
+                    best, report["kept_step"] = params, report["updates"]
+                    report["held_out_loss_after"] = _mean(now, weight)
             else:
                 best = params
             yield state.replace(params=best), dict(report)
@@ -79,8 +93,8 @@ def _held_out_belief(mind: Mind, state: Dellm) -> Array:
 
 
 @partial(jax.jit, static_argnums=(0, 3))
-def _held_out_loss(mind: Mind, state: Dellm, belief: Array, taught: float) -> Array:
-    """Mean over held-out episodes of what is learned at night, (-log p[target] + taught H(belief, p)) / (1 + taught).
+def _held_out_losses(mind: Mind, state: Dellm, belief: Array, taught: float) -> tuple[Array, Array]:
+    """What is learned at night, (-log p[target] + taught H(belief, p)) / (1 + taught), of held-out episodes; weights.
 
     p is the cortex's answer. Without the second term a cortex that is taught to doubt would seem to have got worse.
     """
@@ -88,7 +102,19 @@ def _held_out_loss(mind: Mind, state: Dellm, belief: Array, taught: float) -> Ar
     log_p = jnp.stack([response.by["cortex"] for response in responses])
     own = jnp.take_along_axis(log_p, target[None, :, None], axis=2)[..., 0]
     believed = jnp.where(belief > UNBORN, jnp.exp(belief) * log_p, 0.0).sum(-1) if taught else 0.0
-    return -((own + taught * believed) / (1 + taught) * weight).sum() / jnp.maximum(weight.sum(), 1)
+    return -(own + taught * believed) / (1 + taught), weight
+
+
+def _mean(losses: Array, weight: Array) -> float:
+    return float(_compared(losses, jnp.zeros_like(losses), weight)[0])
+
+
+@jax.jit
+def _compared(losses: Array, others: Array, weight: Array) -> tuple[Array, Array]:
+    """How much higher the one are than the others in the mean, and the standard error of that; all [S, B]."""
+    more, many = losses - others, jnp.maximum(weight.sum(), 1)
+    mean = (more * weight).sum() / many
+    return mean, jnp.sqrt(((more - mean) ** 2 * weight).sum()) / many
 
 
 def _night_laws(taught: float, mind: Mind) -> Mind:

@@ -16,14 +16,20 @@ from dellm_jax.types import Array, Dellm, Lesson, Mind, Stage
 
 
 def replay(
-    rule: optax.GradientTransformationExtraArgs, steps: int, batch: int = 64, chunk: int = 50, taught: float = 0.0
+    rule: optax.GradientTransformationExtraArgs,
+    steps: int,
+    batch: int = 64,
+    chunk: int = 50,
+    taught: float = 0.0,
+    doubt: float = 0.0,
 ) -> Stage:
     """`steps` updates by `rule` on `batch` episodes each, every one seen a little differently each time.
 
-    Known invariances are used: see the senses' `augment`. How it is judged, and what `taught` is: see `gated.school`.
+    Known invariances are used: see the senses' `augment`. How it is judged, and what `taught` and `doubt` are: see
+    `gated.school`.
     """
-    chunk = gated.chunks("replay", steps, batch, chunk)
-    learnt = gated.school(episodes(batch), rule, steps, chunk, taught)
+    chunk = gated.chunks("replay", steps, batch, chunk, doubt)
+    learnt = gated.school(episodes(batch), rule, steps, chunk, taught, doubt)
 
     return in_pieces(lambda mind, state, key: learnt(mind, state, None, key))
 

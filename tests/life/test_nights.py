@@ -11,11 +11,12 @@ import pytest
 from dellm_jax import metrics
 from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
+from dellm_jax.errors import ScheduleError
 from dellm_jax.learning import asymmetric_cross_entropy
 from dellm_jax.life import live, sleep_pressure, tired
 from dellm_jax.memory import semantic
 from dellm_jax.mind import awake, create, respond
-from dellm_jax.rest import consolidate, grow, prune, replay, rescale, rest
+from dellm_jax.rest import consolidate, gated, grow, prune, replay, rescale, rest
 from dellm_jax.rest.judge import Verdict, judge, worse
 from dellm_jax.rest.night import aged
 from dellm_jax.senses import Image
@@ -94,6 +95,27 @@ def test_replay_keeps_the_best_chunk_and_no_later_one(evening):
     assert report["kept_step"] == 10 and report["held_out_loss_after"] < report["held_out_loss_before"]
     assert same(best, replay(then_nan, steps=10, batch=8, chunk=10)(MIND, evening, jax.random.key(1))[0])
     assert np.isfinite(cortex_weights(best)).all() and report["held_out_loss_after"] == float(judge(MIND, best).loss)
+
+
+@pytest.mark.parametrize(("rate", "doubt", "kept"), [(-1e-4, 0, 10), (-1e-4, 1e3, 20), (jnp.nan, 1e3, 10)])
+def test_doubt_keeps_a_later_chunk_that_is_worse_by_chance_only(evening, rate, doubt, kept):
+    """However little worse, it is not kept without doubt; one that turns all to NaN never is."""
+    rule = optax.adam(lambda count: jnp.where(count < 10, 3e-3, rate))
+    _, report = replay(rule, steps=20, batch=8, chunk=10, doubt=doubt)(MIND, evening, jax.random.key(1))
+    assert report["kept_step"] == kept and report["held_out_loss_after"] < report["held_out_loss_before"]
+
+
+def test_doubt_is_in_standard_errors_of_the_paired_difference():
+    """Over the questions that were asked; the others, however wrong, do not count."""
+    random = np.random.default_rng(0)
+    now, least = random.normal(size=(2, 2, 30))
+    weight = (random.random((2, 30)) < 0.7).astype(np.float32)
+    more = (now - least)[weight > 0]
+    expected = more.mean(), more.std() / np.sqrt(more.size)
+    now[weight == 0] = 1e9
+    np.testing.assert_allclose(gated._compared(now, least, weight), expected, rtol=1e-4)
+    with pytest.raises(ScheduleError, match="replay has doubt=-1"):
+        replay(ADAM, steps=20, doubt=-1)
 
 
 def test_rescaling_keeps_the_function_and_weakens_no_answer(evening, asked):
