@@ -42,20 +42,19 @@ def dreams(mind: Mind, state: Dellm, concepts: np.ndarray, key: jax.Array) -> di
 
     def dreamt(share: float, many: int, key: jax.Array) -> dict[str, jax.Array]:
         one, other = np.repeat(concepts, many), np.repeat(np.roll(concepts, -1), many)
-        return scenario(state, likely, jnp.asarray(one), jnp.asarray(other), jnp.full(one.size, share), key).values
+        return _scenario(state, likely, jnp.asarray(one), jnp.asarray(other), jnp.full(one.size, share), key).values
 
     kinds = {"dreams": dreamt(1.0, EACH, for_dreams), "half the next": dreamt(0.5, 1, for_blends)}
     for sense in state.architecture.senses:
         lived = _lived_through(state, sense.name, concepts)
         if len(state.architecture.senses) > 1 and lived is not None:
             kinds[f"from {sense.name}"] = {
-                other: associated(mind, state, likely, lived, other, for_others).percepts
+                other: _associated(mind, state, likely, lived, other, for_others).percepts
                 for other in likely
                 if other != sense.name
             }
     if state.architecture.feedback and episodic.capacity(state.memory.episodic):
-        of = topdown.evoked(mind, state, for_top)
-        kinds["top-down"] = topdown.imagined(mind, state, {reader: mean[concepts] for reader, mean in of.mean.items()})
+        kinds["top-down"] = _from_the_top(mind, state, jnp.asarray(concepts), for_top)
     return {
         sense: {
             what: np.asarray(percepts[sense]).reshape(concepts.size, -1, percepts[sense].shape[1])
@@ -66,6 +65,18 @@ def dreams(mind: Mind, state: Dellm, concepts: np.ndarray, key: jax.Array) -> di
     }
 
 
+_scenario = jax.jit(scenario)
+_associated = jax.jit(associated, static_argnums=(0, 4))
+_decode = jax.jit(decode, static_argnums=0)
+
+
+@partial(jax.jit, static_argnums=0)
+def _from_the_top(mind: Mind, state: Dellm, concepts: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
+    """What the feedback weights make of the mean activity of every concept."""
+    of = topdown.evoked(mind, state, key)
+    return topdown.imagined(mind, state, {reader: mean[concepts] for reader, mean in of.mean.items()})
+
+
 def _lived_through(state: Dellm, sense: str, concepts: np.ndarray) -> Percepts | None:
     """An episode of every concept, through one sense alone; None if there is not one of each."""
     memory = state.memory.episodic
@@ -74,7 +85,7 @@ def _lived_through(state: Dellm, sense: str, concepts: np.ndarray) -> Percepts |
     first = np.asarray(memory.start)[concepts]
     codes = {name: known[first] for name, known in memory.codes.items()}
     bits = memory.present[first] if memory.present.size else jnp.ones(first.shape, jnp.uint8)
-    percepts = decode(state.architecture, codes, bits)
+    percepts = _decode(state.architecture, codes, bits)
     there = percepts.presence.get(sense)
     if there is not None and not bool((there > 0).all()):
         return None
