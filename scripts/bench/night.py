@@ -1,19 +1,24 @@
 """How long the pieces of a night are, and what its guard costs.
 
-python scripts/bench/night.py     # a minute
+python scripts/bench/night.py     # two minutes
 
-A life of size small lives a day of the digits and sleeps the same night again and again: seconds of every stage, of its
-longest piece (an input that comes waits for the end of a piece), and of the guard, which asks the held-out episodes in
-the evening and in the morning. Medians of the nights after the first, which compiles.
+A life of size small lives a day of the digits and sleeps the same night again and again. An input that comes waits for
+the end of a piece: of every stage how many pieces it has, their median, 95th percentile and longest, in ms, and the
+share that is over within 50 ms. What the guard costs: the held-out episodes are asked in the evening and in the
+morning, and after every chunk of what learns. And what putting memory in order does to the time that rehearsal takes.
+Nights after the first, which compiles.
 """
 
-from statistics import median
 from time import perf_counter
 
 import jax
+import numpy as np
 from hydra import compose, initialize_config_dir
 
+from dellm_jax import experience as experiences
+from dellm_jax.memory import episodic
 from dellm_jax.mind import awake, create
+from dellm_jax.rest import gated
 from dellm_jax.rest.judge import judge
 from dellm_jax.rest.pieces import in_pieces, pieces_of
 from dellm_jax.streams import days
@@ -22,25 +27,61 @@ from experiments import build
 from experiments.config import register, sound
 from experiments.train import CONF
 
-NIGHTS = 6
+NIGHTS, BOUND, DRAWS, BATCH = 8, 50.0, 200, 64
 
 
-def timed(name, stage, times):
+def milliseconds(what, *arguments):
+    """What it returns, and how long that took."""
+    began = perf_counter()
+    result = jax.block_until_ready(what(*arguments))
+    return result, 1000 * (perf_counter() - began)
+
+
+def timed(stage, times):
     """The same stage, which notes how long each of its pieces took."""
 
     def pieces(mind, state, key):
         began = perf_counter()
         for changed, report in pieces_of(stage)(mind, state, key):
             jax.block_until_ready(changed)
-            times.setdefault(name, []).append(perf_counter() - began)
+            times.append(1000 * (perf_counter() - began))
             yield changed, report
             began = perf_counter()
 
     return in_pieces(pieces)
 
 
+def slept(plan, state, key):
+    """One night: ms of every piece of every stage, how many chunks were judged, and the memory before and after it was
+    put in order."""
+    times, chunks, memories = {}, 0, {}
+    for name, stage in plan.schedule.night:
+        before = state.memory.episodic
+        state, report = timed(stage, times.setdefault(name, []))(plan.mind, state, named_key(key, name))
+        chunks += -(-int(report.get("updates", 0)) // 50) + ("updates" in report)  # after every chunk, and at first
+        if name == "reorganise":
+            memories = {"before": before, "after": state.memory.episodic}
+    return times, chunks, memories
+
+
+def rehearsals(state, memories):
+    """Median ms of drawing and decoding a batch of episodes from each memory, turn about."""
+
+    @jax.jit
+    def rehearsed(memory, key):
+        drawn = episodic.recall(memory, key, BATCH)
+        return experiences.decode(state.architecture, drawn.codes, drawn.present)
+
+    taken = {name: [] for name in memories}
+    for turn in range(DRAWS):
+        for name, memory in memories.items():
+            _, ms = milliseconds(rehearsed, memory, jax.random.key(turn))
+            taken[name].append(ms)
+    return {name: float(np.median(ms[DRAWS // 10 :])) for name, ms in taken.items()}
+
+
 def main():
-    """Print a table."""
+    """Print the tables."""
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = sound(compose("config", ["+cycle=fast", "imagery=[image,audio]"]))
@@ -49,24 +90,28 @@ def main():
     state = create(plan.mind, plan.architecture, jax.random.key(0))
     for _, stretch in zip(range(3), stream, strict=False):
         state, _ = awake(plan.mind, state, stretch)
+    held_out = lambda life: gated._held_out_losses(plan.mind, life, gated._held_out_belief(plan.mind, life), 0.0)  # noqa: E731
     nights = []
     for night in range(NIGHTS):
-        times = {}
-        began = perf_counter()
-        jax.block_until_ready(judge(plan.mind, state))
-        times["guard"] = [2 * (perf_counter() - began)]
-        woken = state
-        for name, stage in plan.schedule.night:
-            woken, _ = timed(name, stage, times)(plan.mind, woken, named_key(jax.random.key(night), name))
-        nights.append(times)
-    total = median(sum(sum(night[name]) for name in night if name != "guard") for night in nights[1:])
-    print(f"{'':>12}  {'seconds':>8}  {'longest piece, ms':>18}")
-    for name in nights[-1]:
-        seconds = median(sum(night[name]) for night in nights[1:])
-        longest = median(max(night[name]) for night in nights[1:])
-        print(f"{name:>12}  {seconds:8.3f}  {1000 * longest:18.1f}")
-    guard = median(night["guard"][0] for night in nights[1:])
-    print(f"the guard is {100 * guard / (guard + total):.1f} % of a night of {guard + total:.2f} s")
+        asked = milliseconds(judge, plan.mind, state)[1], milliseconds(held_out, state)[1]
+        nights.append((*slept(plan, state, jax.random.key(night)), asked))
+    nights = nights[1:]
+    print(f"{'':>12}  {'seconds':>8}  {'pieces':>6}  {'median':>7}  {'p95':>7}  {'longest':>7}  {'<= 50 ms':>8}")
+    every = {name: np.concatenate([times[name] for times, *_ in nights]) for name in nights[0][0]}
+    for name, ms in (every | {"all": np.concatenate(list(every.values()))}).items():
+        numbers = (
+            f"{np.median(ms):7.1f}  {np.quantile(ms, 0.95):7.1f}  {ms.max():7.1f}  {100 * (ms <= BOUND).mean():6.1f} %"
+        )
+        print(f"{name:>12}  {ms.sum() / len(nights) / 1000:8.3f}  {ms.size // len(nights):6d}  {numbers}")
+    whole = np.median([sum(map(sum, times.values())) for times, *_ in nights])
+    guard = np.median([2 * judged for *_, (judged, _) in nights])
+    gate = np.median([chunks * judged for _, chunks, _, (_, judged) in nights])
+    print(f"the guard is {100 * guard / (guard + whole):.1f} % of a night of {(guard + whole) / 1000:.2f} s", end="; ")
+    print(f"with what judges chunks, {100 * (guard + gate) / (guard + whole):.1f} %")
+    ms = rehearsals(state, nights[-1][2])
+    print(
+        f"{BATCH} episodes are rehearsed in {ms['before']:.3f} ms before they are put in order, {ms['after']:.3f} after"
+    )
 
 
 if __name__ == "__main__":
