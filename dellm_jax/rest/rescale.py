@@ -1,9 +1,12 @@
 """Synaptic homeostasis: every unit's strength is shared evenly between what it hears and what it says."""
 
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
+from dellm_jax.architecture import Architecture
 from dellm_jax.trees import inward, outward
 from dellm_jax.types import Array, Dellm, Mind, Report, Stage
 
@@ -18,16 +21,18 @@ def rescale(most: float = 1.25) -> Stage:
 
     def stage(mind: Mind, state: Dellm, key: Array) -> tuple[Dellm, Report]:
         del mind, key
-        params, homeostasis = _balance(state.architecture.reads, state.params, state.homeostasis, most)
+        params, homeostasis = _balance(state.architecture, state.params, state.homeostasis, most)
         return state.replace(params=params, homeostasis=homeostasis), {
-            "strength_before": float(_strength(state.architecture.reads, state.params)),
-            "strength_after": float(_strength(state.architecture.reads, params)),
+            "strength_before": float(_strength(state.architecture, state.params)),
+            "strength_after": float(_strength(state.architecture, params)),
         }
 
     return stage
 
 
-def _balance(reads: dict[str, tuple[str, ...]], params: Any, homeostasis: Any, most: float) -> tuple[Any, Any]:
+@partial(jax.jit, static_argnums=0)
+def _balance(architecture: Architecture, params: Any, homeostasis: Any, most: float) -> tuple[Any, Any]:
+    reads = architecture.reads
     params = {node: dict(leaves) for node, leaves in params.items()}
     homeostasis = {node: dict(kept) for node, kept in homeostasis.items()}
     for node in params:
@@ -51,6 +56,8 @@ def _balance(reads: dict[str, tuple[str, ...]], params: Any, homeostasis: Any, m
     return params, homeostasis
 
 
-def _strength(reads: dict[str, tuple[str, ...]], params: Any) -> Array:
+@partial(jax.jit, static_argnums=0)
+def _strength(architecture: Architecture, params: Any) -> Array:
     """Sum of squares of all forward weights."""
+    reads = architecture.reads
     return sum((params[node][f"from_{source}"] ** 2).sum() for node, sources in reads.items() for source in sources)

@@ -24,6 +24,7 @@ def activity(mind: Mind, state: Dellm, key: Array) -> tuple[dict[str, Array], Ar
     return {a.name: thought.values[a.name] for a in state.architecture.assemblies}, recalled.weight
 
 
+@jax.jit
 def utility(state: Dellm) -> dict[str, Array]:
     """u = |w_in| |w_out| min(1, rate / 0.001) of every unit {assembly: [U]}; a unit that never fires has none."""
     reads = state.architecture.reads
@@ -41,6 +42,7 @@ def utility(state: Dellm) -> dict[str, Array]:
     return out
 
 
+@jax.jit
 def effective_rank(values: Array, weight: Array) -> Array:
     """exp of the entropy of the normalised singular values of [B, U]. Source: Roy & Vetterli (2007)."""
     s = jnp.linalg.svd(values * weight[:, None], compute_uv=False)

@@ -176,7 +176,7 @@ def finished(command: str, *arguments: str, cwd: Path) -> None:
 
 @contextmanager
 def lightly() -> Iterator[None]:
-    """Laws built once per configuration, and compiled into the folder that all tests share."""
+    """Laws built once for all configurations that agree on them, and compiled into the folder that all tests share."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("mind", "rule", "schedule"):
             patch.setattr(build, name, _remembered(name))
@@ -186,8 +186,20 @@ def lightly() -> Iterator[None]:
 
 @cache
 def _remembered(name: str) -> Callable[[DictConfig], Any]:
-    made = cache(lambda text: _BUILDERS[name](OmegaConf.create(text)))
-    return lambda config: made(OmegaConf.to_yaml(config, resolve=True))
+    made: dict[str, Any] = {}
+
+    def built(config: DictConfig) -> Any:
+        read = repr(_READ[name](OmegaConf.to_container(config, resolve=True)))
+        if read not in made:
+            made[read] = _BUILDERS[name](config)
+        return made[read]
+
+    return built
 
 
 _BUILDERS = {name: getattr(build, name) for name in ("mind", "rule", "schedule")}
+_READ = {  # what of a configuration they read
+    "mind": lambda config: (config["learning"], config["cycle"]["rehearse"]),
+    "rule": lambda config: config,
+    "schedule": lambda config: (config["rest"], config["cycle"]),
+}
