@@ -228,7 +228,8 @@ def test_the_first_life_is_lived_in_little(tmp_path: Path) -> None:
     """What the README begins with, through all its senses, the written word too, which never varies; and it dreams."""
     # With room to grow in: bodies that change their shape are compiled anew every night, and lived elsewhere (SHORT).
     few = ("size=tiny", "size.quantum=64", "cycle.days=3", "cycle.rest_every=100", "cycle.night_steps=20")
-    little = (*few, "stream.examples=100", "baselines=false", "log=none", "imagery=[image,audio]")
+    few = (*few, "stream.examples=100", "stream.image.filters=8", "stream.audio.filters=8")
+    little = (*few, "baselines=false", "log=none", "imagery=[image,audio]")
     summary = jobs.lived(tmp_path, "+cycle=fast", *little)
     assert set(summary["by_sense"]) == {"together", "image", "audio"} and summary["final_accuracy"] > 0.8
     assert (summary["nights"], summary["rolled_back"], summary["awake_compilations"]) == (3, 0, 0)
