@@ -84,7 +84,9 @@ class Architecture:
     for none. `semantic_chunk`: experiences gathered before the closed-form memory is refreshed. `imagery`: the senses
     that are dreamt of, at n^2 / 2 numbers a concept for codes of n. `feedback`: whether assemblies carry top-down
     weights. `rules`: how many corrections can be held until nights have made them its own, 0 for a life that cannot be
-    corrected; they are recognised by the features of semantic memory.
+    corrected; they are recognised by the features of semantic memory. `binding`: of how many numbers the one
+    representation is of what several senses perceive together, named or not (one more than concepts to be told apart is
+    enough), 0 where they are not bound; as many bytes of such moments are kept as of episodes.
     """
 
     senses: tuple[Any, ...]
@@ -99,6 +101,7 @@ class Architecture:
     imagery: tuple[str, ...] = ()
     feedback: bool = True
     rules: int = 0
+    binding: int = 0
 
     def __post_init__(self) -> None:
         if self.quantum < 1:
@@ -116,6 +119,11 @@ class Architecture:
             raise ArchitectureError(
                 f"architecture.rules is {self.rules} with answers=True; what retired rules become has no logits it was "
                 "answered with: choose one of the two"
+            )
+        if self.binding < 0 or self.binding == 1 or (self.binding and not (self.semantic and len(self.senses) > 1)):
+            raise ArchitectureError(
+                f"architecture.binding is {self.binding} with semantic={self.semantic} and {len(self.senses)} senses; "
+                "expected 2 or more numbers for two or more senses, whose features semantic memory has, or 0"
             )
         known: set[str] = set()
         for sense in self.senses:

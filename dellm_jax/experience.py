@@ -7,7 +7,7 @@ import numpy as np
 
 from dellm_jax.architecture import Architecture
 from dellm_jax.errors import ExperienceError
-from dellm_jax.types import Array, Experience
+from dellm_jax.types import UNNAMED, Array, Experience
 
 
 class Percepts(NamedTuple):
@@ -47,10 +47,12 @@ def validate(architecture: Architecture, experience: Experience) -> None:
         raise ExperienceError(
             f"experience.target has dtype {target.dtype} and {target.size} entries; expected integers, at least one"
         )
-    if target.min() < 0 or target.max() >= architecture.concepts:
+    least = UNNAMED if architecture.binding else 0
+    if target.min() < least or target.max() >= architecture.concepts:
         raise ExperienceError(
-            f"experience.target goes from {target.min()} to {target.max()}; expected 0 to {architecture.concepts - 1}: "
-            f"raise architecture.concepts (now {architecture.concepts})"
+            f"experience.target goes from {target.min()} to {target.max()}; expected {least} to "
+            f"{architecture.concepts - 1}: raise architecture.concepts (now {architecture.concepts}); {UNNAMED}, what "
+            f"nobody named, is for lives with architecture.binding (now {architecture.binding})"
         )
     weight = np.asarray(experience.weight)
     if weight.shape != target.shape or not np.isfinite(weight).all() or weight.min() < 0:
@@ -74,6 +76,14 @@ def perceive(architecture: Architecture, experience: Experience) -> Percepts:
     """
     there = [sense for sense in architecture.senses if sense.name in experience.senses]
     return Percepts({sense.name: sense.decode(sense.encode(experience.senses[sense.name])) for sense in there}, {})
+
+
+def unnamed_aside(experience: Experience) -> Experience:
+    """The same batch, in which what nobody named weighs nothing: it is as padding is."""
+    named = experience.target >= 0
+    return experience.replace(
+        target=jnp.where(named, experience.target, 0), weight=jnp.where(named, experience.weight, 0.0)
+    )
 
 
 def encode(architecture: Architecture, experience: Experience) -> tuple[dict[str, Array], Array]:

@@ -10,9 +10,20 @@ from flax.core import meta
 
 from dellm_jax import experience as experiences
 from dellm_jax import rehearsal
+from dellm_jax.agreement import doubted
 from dellm_jax.architecture import CONCEPTS, Architecture
 from dellm_jax.assemblies import adapt
-from dellm_jax.memory import Memory, episodic, fast_weights, imagery, lexicon, procedural, semantic
+from dellm_jax.memory import (
+    Memory,
+    binding,
+    episodic,
+    fast_weights,
+    imagery,
+    lexicon,
+    moments,
+    procedural,
+    semantic,
+)
 from dellm_jax.obey import obeyed
 from dellm_jax.study import learn
 from dellm_jax.trees import named_key
@@ -68,6 +79,15 @@ def create(mind: Mind, architecture: Architecture, key: Array) -> Dellm:
                 for sense in architecture.senses
                 if architecture.rules
             },
+            binding.empty(
+                {sense.name: sense.features for sense in architecture.senses},
+                architecture.binding,
+                architecture.semantic_chunk,
+                moments.empty(code_bytes, architecture.episodic_bytes),
+                named_key(key, "binding"),
+            )
+            if architecture.binding
+            else None,
         ),
         hyper={
             "threshold_speed": scalar(mind.threshold_speed),
@@ -84,10 +104,10 @@ def create(mind: Mind, architecture: Architecture, key: Array) -> Dellm:
 def respond(mind: Mind, state: Dellm, experience: Experience) -> Response:
     """What it thinks of a batch of raw senses [B, ...]; changes nothing. Targets are not looked at.
 
-    A life that was corrected obeys.
+    A life that was corrected obeys; one that binds its senses is less sure where they are in conflict.
     """
     percepts = experiences.perceive(state.architecture, experience)
-    return obeyed(state, percepts, respond_to(mind, state, percepts))
+    return obeyed(state, percepts, doubted(state, percepts, respond_to(mind, state, percepts)))
 
 
 def respond_to(
@@ -122,9 +142,11 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
     """Live one batch [B, ...]: perceive, rehearse a little, learn from both at once, remember. Shapes stay.
 
     What episodic memory sets apart to judge nights is remembered, but not learned by the cortex. The report's accuracy
-    is prequential: the cortex answered before it learned.
+    is prequential: the cortex answered before it learned. What nobody named binds the senses, and does nothing else.
     """
-    architecture, target = state.architecture, batch.target
+    architecture, lived = state.architecture, batch.weight > 0
+    batch = experiences.unnamed_aside(batch) if architecture.binding else batch
+    target = batch.target
     key, for_rehearsal, for_senses, for_write, for_imagination = jax.random.split(state.key, 5)
     valid = batch.weight > 0
     homeostasis = _name_concepts(state.homeostasis, target, valid)
@@ -147,7 +169,7 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
     )
     logits = thought.logits[: target.size]
     correct = (logits.argmax(1) == target) & valid
-    lived_many = valid.sum(dtype=jnp.int32)
+    lived_many = lived.sum(dtype=jnp.int32)
     clock = state.clock
     generator = state.memory.generator
     if mind.imagination is not None:
@@ -172,6 +194,7 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
             procedural=state.memory.procedural,
             lexicon=state.memory.lexicon,
             fast=state.memory.fast,
+            binding=_bind(state, batch, percepts, codes, present, lived, named_key(for_write, "moments")),
         ),
         key=key,
         clock=clock.replace(
@@ -182,7 +205,8 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
             loss_slow=clock.loss_slow + 0.01 * (loss - clock.loss_slow),
         ),
     )
-    return after, {"loss": loss, "accuracy": correct.sum() / jnp.maximum(lived_many, 1), "lived": lived_many}
+    named_many = valid.sum(dtype=jnp.int32)
+    return after, {"loss": loss, "accuracy": correct.sum() / jnp.maximum(named_many, 1), "lived": lived_many}
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1)
@@ -219,3 +243,25 @@ def _picture(state: Dellm, batch: Experience, codes: dict[str, Array], valid: Ar
             latents = sense.latent(codes[sense.name])
             after[sense.name] = imagery.observe(after[sense.name], latents, batch.target, valid.astype(jnp.float32))
     return after
+
+
+def _bind(
+    state: Dellm,
+    batch: Experience,
+    percepts: experiences.Percepts,
+    codes: dict[str, Array],
+    present: Array,
+    lived: Array,
+    key: Array,
+) -> binding.Binding | None:
+    """What was perceived through several senses goes together, whether it has a name or not."""
+    known = state.memory.binding
+    if known is None or len(batch.senses) < 2:
+        return known
+    features = {
+        sense.name: sense.expand(state.memory.semantic[sense.name].filters, percepts.values[sense.name])
+        for sense in state.architecture.senses
+        if sense.name in batch.senses
+    }
+    known = binding.observe(known, features, lived.astype(jnp.float32))
+    return known.replace(moments=moments.keep(known.moments, codes, present, lived, key))

@@ -18,6 +18,7 @@ from dellm_jax.errors import ScheduleError
 
 Array = jax.Array
 Report = dict[str, float]
+UNNAMED = -1
 
 
 @struct.dataclass
@@ -40,6 +41,8 @@ class Clock:
 class Experience:
     """A batch of what was perceived: raw arrays [B, ...] of the senses present, `target` [B] int32, `weight` [B].
 
+    A target of UNNAMED is of what nobody named: a life that binds its senses learns what goes together in it, and
+    nothing else.
     `value` [B] says how much, for concepts that are quantities to be predicted; None where concepts are named.
     Leaves carry a leading [T] when the batches of a day are stacked for `awake`. Which senses are there is static.
     """
@@ -133,7 +136,8 @@ class Response(NamedTuple):
 
     Of a life that can be corrected also the `answer` [B] it gives, a place in its lexicon (-1: nothing to say), the
     `rule` [B] it obeys (-1: none), and the `likeness` [B] to the instance of the rule that overrules what it knows (0:
-    none does).
+    none does). Of one that binds its senses also the `conflict` [B] between them, from 0 to 1, where there are several;
+    the confidence is the lower for it.
     """
 
     concept: Array
@@ -143,6 +147,7 @@ class Response(NamedTuple):
     answer: Array | None = None
     rule: Array | None = None
     likeness: Array | None = None
+    conflict: Array | None = None
 
 
 Stage = Callable[[Mind, Dellm, Array], tuple[Dellm, Report]]

@@ -33,15 +33,15 @@ from rich.console import Console
 from dellm_jax import compilation
 from dellm_jax.errors import DellmError
 from dellm_jax.persistence.files import write_atomically
-from experiments import build, lives, tables
+from experiments import binding, build, corrections, lives, tables
 from experiments.cells import averaged, cells
 from experiments.command import guarded, one_line
 from experiments.config import ConfigError, register, sound
-from experiments.corrections import PROTOCOLS
 from experiments.log import Record
 from experiments.origin import ROOT, commit, machine
 
 CONF = ROOT / "conf"
+PROTOCOLS = corrections.PROTOCOLS | binding.PROTOCOLS
 SWITCHES = ("suite", "methods", "streams", "seeds", "jobs", "results", "work")
 CELLS_A_WORKER = 12
 LACKING = 3  # how many rows that a table lacks are named

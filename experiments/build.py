@@ -68,6 +68,7 @@ def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> A
         imagery=tuple(config.imagery) if remembers else (),
         feedback=config.feedback,
         rules=config.rules if remembers else 0,
+        binding=config.binding if remembers else 0,
     )
 
 

@@ -14,6 +14,7 @@ RANGES: dict[str, tuple[int, int | None]] = {
     "semantic_chunk": (1, None),
     "keep_snapshots": (0, None),
     "rules": (0, None),
+    "binding": (0, None),
     "size.units": (1, None),
     "size.quantum": (1, None),
     "cycle.batch": (1, None),
@@ -126,7 +127,8 @@ class Config:
 
     `validation` > 0 cuts that share from the training split and asks it instead of the test split, so that settings are
     never chosen on the latter. `sharp`: senses at full resolution, so that what is remembered is raw; `answers`:
-    episodes keep how they were answered; `imagery`: the senses dreamt of; `rules`: room for corrections. `questions`
+    episodes keep how they were answered; `imagery`: the senses dreamt of; `rules`: room for corrections; `binding`: of how
+    many numbers the one representation of all senses is (0: they are not bound). `questions`
     bounds every exam but the last, `examine_every` (stretches) adds exams within days.
     """
 
@@ -141,6 +143,7 @@ class Config:
     imagery: list[str] = field(default_factory=list)
     feedback: bool = True
     rules: int = 0
+    binding: int = 0
     baselines: bool = True
     keep_snapshots: int = 3
     size: Size = field(default_factory=Size)

@@ -1,7 +1,17 @@
 """Memory systems: episodic (what was lived), semantic (what concepts mean), imagery (what they look like), procedural
-(how one wants it done)."""
+(how one wants it done), binding (what is perceived together)."""
 
-from dellm_jax.memory import episodic, fast_weights, generative, imagery, lexicon, procedural, semantic
+from dellm_jax.memory import (
+    binding,
+    episodic,
+    fast_weights,
+    generative,
+    imagery,
+    lexicon,
+    moments,
+    procedural,
+    semantic,
+)
 from dellm_jax.memory.episodic import Episodic
 from dellm_jax.memory.semantic import Semantic
 from dellm_jax.memory.store import Memory
@@ -10,11 +20,13 @@ __all__ = [
     "Episodic",
     "Memory",
     "Semantic",
+    "binding",
     "episodic",
     "fast_weights",
     "generative",
     "imagery",
     "lexicon",
+    "moments",
     "procedural",
     "semantic",
 ]

@@ -6,6 +6,8 @@ from where it stands; at night it is solved exactly.
 Source: Hayes & Kanan (2020); on random features, Prabhu et al. (2024).
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -133,22 +135,8 @@ def _covariance_product(memory: Semantic, columns: Array) -> Array:
 def follow(memory: Semantic, steps: int) -> Semantic:
     """`steps` of Jacobi-preconditioned conjugate gradients on (Sigma + ridge I) W = mu - m, from where it stands."""
     scale = 1 / (_scatter_diagonal(memory) + ridge(memory))[:, None]
-
-    def step(_: int, walk: tuple[Array, ...]) -> tuple[Array, ...]:
-        x, residual, direction, energy = walk
-        applied = _covariance_product(memory, direction)
-        # Rounding may leave no curvature in a direction that never varied: go no further in it (Steihaug, 1983).
-        curvature = (direction * applied).sum(0)
-        length = jnp.where(curvature > 0, energy / jnp.where(curvature > 0, curvature, 1.0), 0.0)
-        residual = residual - length * applied
-        eased = scale * residual
-        fresh = (residual * eased).sum(0)
-        return x + length * direction, residual, eased + fresh / jnp.maximum(energy, 1e-30) * direction, fresh
-
-    x = memory.readout.T
-    residual = centred_means(memory).T - _covariance_product(memory, x)
-    eased = scale * residual
-    x, *_ = jax.lax.fori_loop(0, steps, step, (x, residual, eased, (residual * eased).sum(0)))
+    covered = partial(_covariance_product, memory)
+    x = symmetric.descend(covered, centred_means(memory).T, memory.readout.T, scale, steps)
     return memory.replace(readout=x.T)
 
 
@@ -160,20 +148,11 @@ def solve(memory: Semantic) -> Semantic:
 
 
 def _factor(memory: Semantic) -> tuple[Array, bool]:
-    """Of Sigma + ridge I. Where features hardly vary, rounding may leave Sigma with negative eigenvalues that the ridge
-    does not lift: it is then raised tenfold until there is a factor."""
+    """Of Sigma + ridge I."""
     features = memory.total.shape[1]
     seen = jnp.maximum(memory.count.sum(), 1)
     within = (symmetric.dense(memory.gram, features) - means(memory).T @ memory.total) / seen
-
-    def factor(raised: Array) -> tuple[Array, Array]:
-        return raised, jax.scipy.linalg.cho_factor(within + raised * jnp.eye(features), lower=True)[0]
-
-    def failed(tried: tuple[Array, Array]) -> Array:
-        return jnp.isfinite(tried[0]) & ~jnp.isfinite(tried[1]).all()
-
-    _, found = jax.lax.while_loop(failed, lambda tried: factor(10 * tried[0]), factor(ridge(memory)))
-    return found, True
+    return symmetric.root(within, ridge(memory)), True
 
 
 def log_evidence(memory: Semantic, features: Array) -> Array:

@@ -1,7 +1,9 @@
 """A symmetric matrix as the blocks on and above its diagonal: a little over half the bytes and half the arithmetic."""
 
+from collections.abc import Callable
 from functools import cache
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -57,3 +59,35 @@ def dense(packed: Array, size: int) -> Array:
     full = jnp.zeros((blocks, blocks, *packed.shape[1:])).at[left, right].set(packed)
     full = full.at[right, left].set(jnp.swapaxes(packed, 1, 2))
     return jnp.moveaxis(full, 2, 1).reshape(size, size)
+
+
+def descend(product: Callable[[Array], Array], wanted: Array, begin: Array, scale: Array, steps: int) -> Array:
+    """`steps` of Jacobi-preconditioned conjugate gradients on S X = `wanted` [n, C] from `begin`; `scale` [n, 1]."""
+
+    def step(_: int, walk: tuple[Array, ...]) -> tuple[Array, ...]:
+        x, residual, direction, energy = walk
+        applied = product(direction)
+        # Rounding may leave no curvature in a direction that never varied: go no further in it (Steihaug, 1983).
+        curvature = (direction * applied).sum(0)
+        length = jnp.where(curvature > 0, energy / jnp.where(curvature > 0, curvature, 1.0), 0.0)
+        residual = residual - length * applied
+        eased = scale * residual
+        fresh = (residual * eased).sum(0)
+        return x + length * direction, residual, eased + fresh / jnp.maximum(energy, 1e-30) * direction, fresh
+
+    residual = wanted - product(begin)
+    eased = scale * residual
+    return jax.lax.fori_loop(0, steps, step, (begin, residual, eased, (residual * eased).sum(0)))[0]
+
+
+def root(matrix: Array, ridge: Array) -> Array:
+    """Lower L with L L^T = S + ridge I. Where S hardly varies, rounding may leave it with negative eigenvalues that the
+    ridge does not lift: it is then raised tenfold until there is a factor."""
+
+    def factor(raised: Array) -> tuple[Array, Array]:
+        return raised, jax.scipy.linalg.cho_factor(matrix + raised * jnp.eye(matrix.shape[0]), lower=True)[0]
+
+    def failed(tried: tuple[Array, Array]) -> Array:
+        return jnp.isfinite(tried[0]) & ~jnp.isfinite(tried[1]).all()
+
+    return jax.lax.while_loop(failed, lambda tried: factor(10 * tried[0]), factor(ridge))[1]

@@ -1,5 +1,6 @@
 """A night: stages in order, each a pure function `(mind, state, key) -> (state, report)`."""
 
+from dellm_jax.rest.bind import bind
 from dellm_jax.rest.consolidate import consolidate
 from dellm_jax.rest.dream import dream
 from dellm_jax.rest.dusk import estimate_importance, forget, hand_over, settle_synapses
@@ -18,6 +19,7 @@ from dellm_jax.rest.structure import structure
 from dellm_jax.rest.wake import wake
 
 __all__ = [
+    "bind",
     "consolidate",
     "dream",
     "estimate_importance",

@@ -14,6 +14,7 @@ LEVELS = (
     (
         "acts",
         "amend",
+        "agreement",
         "corrections",
         "experience",
         "media",
