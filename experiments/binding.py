@@ -20,6 +20,7 @@ from experiments import build
 from experiments.lives import Plan
 
 TOGETHER = 500
+QUESTIONS = 2000  # of every sense, which are also what is looked for
 PAIRS = 2000  # that are asked whether they are in conflict: every other is
 Scores = Iterator[tuple[str, dict[str, float]]]
 
@@ -33,38 +34,41 @@ class Things(NamedTuple):
 
 
 def cooccurrence(config: DictConfig, method: str, seed: int) -> Scores:
-    """What goes with what, in the evening and in the morning of every day, among unseen things of all days so far.
+    """What goes with what, in the evening and the morning of every day, among unseen things of all days so far.
 
     P@1 of `<one>_to_<other>`: whether the first thing found is of the same concept; `old_...`: asked with what earlier
-    days brought; `forgetting_...`: how much less that is in the end than on the morning after its own day; `raised_...`:
-    morning less evening, the mean of all nights. `conflict_auroc`: how well pairs of two concepts are told from pairs of
-    one. The method "named" lives the same with names and finds by them; the label bottleneck is the product of its
+    days brought; `forgetting_...`: how much less that is in the end than after its own night; `raised_...`: morning
+    less evening, the mean of all nights. `conflict_auroc`: how well pairs of two concepts are told from pairs of one.
+    The method "named" lives the same with names and finds by them; the label bottleneck is the product of its
     accuracies through either sense.
     """
     plan, named = build.plan(config, method, checkpoints=False), method == "named"
     test = plan.curriculum.corpus.test
-    every = [things(test, sense) for sense in sorted(test.banks)]
+    every = [things(test, sense, QUESTIONS) for sense in sorted(test.banks)]
     brought = [exam.concepts for exam in plan.curriculum.exams]
-    after, raised = [], []
+    mornings, raised = [], []
     self = create(plan.mind, plan.architecture, jax.random.key(seed))
     for phase, now, _ in live(plan.mind, self, _days(plan, named), plan.schedule):
         if phase == "rest":
-            day = len(after)
-            evening, morning = (_asked(plan, state, every, brought[: day + 1]) for state in (self, now))
-            yield f", day {day + 1} evening", _told(evening)
-            yield f", day {day + 1} morning", _told(morning)
+            day = len(mornings) + 1
+            morning = _asked(plan, now, every, brought[:day])
             if named:
-                yield f", label bottleneck, day {day + 1}", _bottleneck(plan, now, every, brought[: day + 1])
-            after.append(morning)
-            raised.append({what: value - _told(evening)[what] for what, value in _told(morning).items()})
+                yield f", label bottleneck, day {day}", _bottleneck(plan, now, every, brought[:day])
+            else:
+                evening = _told(_asked(plan, self, every, brought[:day]))
+                yield f", day {day} evening", evening
+                raised.append({f"raised_{what}": value - evening[what] for what, value in _told(morning).items()})
+            yield f", day {day} morning", _told(morning)
+            mornings.append(morning)
         self = now
-    gain = {f"raised_{what}": float(np.mean([one[what] for one in raised])) for what in raised[0]}
-    ways = [way for way, right in after[-1].items() if isinstance(right, list)]
     lost = {
-        f"forgetting_{w}": float(np.mean([then[w][d] - after[-1][w][d] for d, then in enumerate(after[:-1])]))
-        for w in ways
+        f"forgetting_{way}": [then[way][day] - right[day] for day, then in enumerate(mornings[:-1])]
+        for way, right in morning.items()
+        if isinstance(right, list)
     }
-    yield ", in all", gain | lost | ({} if named else recalled(plan, self))
+    gained = {what: [night[what] for night in raised] for what in (raised[0] if raised else {})}
+    scores = {what: float(np.mean(values)) for what, values in (lost | gained).items() if values}
+    yield ", in all", scores | ({} if named else recalled(plan, self))
 
 
 def chain(config: DictConfig, method: str, seed: int, by: str) -> Scores:
@@ -87,11 +91,12 @@ def _days(plan: Plan, named: bool, by: str = "") -> Iterator[Experience | None]:
         yield stretch
 
 
-def things(split: Split, sense: str) -> Things:
-    """What a sense perceives in a split, each once."""
+def things(split: Split, sense: str, most: int = 0) -> Things:
+    """What a sense perceives in a split, each once; `most` > 0: so many of them, drawn once for all."""
     label = np.full(len(split.banks[sense]), -1)
     label[split.index[sense]] = split.target
-    return Things(sense, split.banks[sense], label)
+    order = np.random.default_rng(0).permutation(label.size)[: most or label.size]
+    return Things(sense, split.banks[sense][order], label[order])
 
 
 def _experience(*of: Things) -> Experience:
@@ -136,9 +141,8 @@ def _conflict(plan: Plan, state: Dellm, every: list[Things], so_far: np.ndarray)
     rng, mixed = np.random.default_rng(0), np.arange(PAIRS) % 2
     mine = rng.choice(np.flatnonzero(np.isin(one.label, so_far)), PAIRS)
     known = np.flatnonzero(np.isin(other.label, so_far))
-    chosen = [
-        rng.choice(known[(other.label[known] != one.label[m]) == odd]) for m, odd in zip(mine, mixed, strict=True)
-    ]
+    unlike = other.label[known] != one.label[mine][:, None]
+    chosen = [rng.choice(known[far == odd]) for far, odd in zip(unlike, mixed, strict=True)]
     pairs = _experience(*(Things(t.sense, t.raw[rows], t.label[rows]) for t, rows in ((one, mine), (other, chosen))))
     response = respond(plan.mind, state, pairs)
     conflict, sure = np.asarray(response.conflict), np.asarray(response.confidence)
@@ -156,8 +160,8 @@ def _bottleneck(plan: Plan, state: Dellm, every: list[Things], brought: list[np.
     shares = {}
     for one in every:
         named = [np.asarray(respond(plan.mind, state, _experience(part)).concept)[:many] for part, many in _parts(one)]
-        asked = np.isin(one.label, np.concatenate(brought))
-        shares[f"accuracy_{one.sense}"] = float((np.concatenate(named) == one.label)[asked].mean())
+        right = np.concatenate(named) == one.label
+        shares[f"accuracy_{one.sense}"] = float(np.mean([right[np.isin(one.label, some)].mean() for some in brought]))
     product = float(np.prod(list(shares.values())))
     ways = [f"{one.sense}_to_{other.sense}" for one in every for other in every if one is not other]
     return shares | dict.fromkeys(ways, product)
@@ -172,17 +176,12 @@ def recalled(plan: Plan, state: Dellm) -> dict[str, float]:
         encode = jax.jit(sense.encode)
         codes = [np.asarray(encode(part.raw))[:many] for part, many in _parts(known)]
         of = {code.tobytes(): label for code, label in zip(np.concatenate(codes), known.label, strict=True)}
-        for one in (things(test, name) for name in sorted(test.banks) if name != sense.name):
-            part, many = next(_parts(one._replace(**_mixed(one))))
+        for one in (things(test, name, TOGETHER) for name in sorted(test.banks) if name != sense.name):
+            part, many = next(_parts(one))
             found = recall(plan.mind, state, _experience(part), sense.name)
             same = [of.get(code.tobytes()) == label for code, label in zip(found.codes, part.label, strict=True)]
             scores[f"recall_{one.sense}_to_{sense.name}"] = float(np.mean(same[:many]))
     return scores
-
-
-def _mixed(one: Things) -> dict[str, np.ndarray]:
-    order = np.random.default_rng(0).permutation(one.label.size)
-    return {"raw": one.raw[order], "label": one.label[order]}
 
 
 PROTOCOLS = {"cooccurrence": cooccurrence, "chain": chain}

@@ -127,9 +127,9 @@ class Config:
 
     `validation` > 0 cuts that share from the training split and asks it instead of the test split, so that settings are
     never chosen on the latter. `sharp`: senses at full resolution, so that what is remembered is raw; `answers`:
-    episodes keep how they were answered; `imagery`: the senses dreamt of; `rules`: room for corrections; `binding`: of how
-    many numbers the one representation of all senses is (0: they are not bound). `questions`
-    bounds every exam but the last, `examine_every` (stretches) adds exams within days.
+    episodes keep how they were answered; `imagery`: the senses dreamt of; `rules`: room for corrections; `binding`: how
+    many numbers all senses share (0: they are not bound). `questions` bounds every exam but the last, `examine_every`
+    (stretches) adds exams within days.
     """
 
     seed: int = 0
