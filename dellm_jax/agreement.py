@@ -6,10 +6,11 @@ import jax.numpy as jnp
 
 from dellm_jax.experience import Percepts
 from dellm_jax.memory import binding
+from dellm_jax.memory.belief import Belief, together, weight
 from dellm_jax.types import Array, Dellm, Response
 
 
-def beliefs(state: Dellm, percepts: Percepts) -> dict[str, binding.Belief]:
+def beliefs(state: Dellm, percepts: Percepts) -> dict[str, Belief]:
     """What every sense that is there tells of the one representation of all of them."""
     return {
         sense.name: binding.belief(
@@ -22,16 +23,16 @@ def beliefs(state: Dellm, percepts: Percepts) -> dict[str, binding.Belief]:
     }
 
 
-def belief(state: Dellm, percepts: Percepts) -> binding.Belief:
+def belief(state: Dellm, percepts: Percepts) -> Belief:
     """What all senses that are there tell together."""
-    return reduce(binding.together, beliefs(state, percepts).values())
+    return reduce(together, beliefs(state, percepts).values())
 
 
 def agreement(state: Dellm, percepts: Percepts) -> Array:
     """min(1, p(all senses) / prod_s p(sense s)) [B]: 0 where what they tell is never perceived together."""
     several = beliefs(state, percepts)
-    ratio = binding.weight(reduce(binding.together, several.values()))
-    return jnp.exp(jnp.minimum(ratio - sum(binding.weight(one) for one in several.values()), 0))
+    ratio = weight(reduce(together, several.values()))
+    return jnp.exp(jnp.minimum(ratio - sum(weight(one) for one in several.values()), 0))
 
 
 def doubted(state: Dellm, percepts: Percepts, response: Response) -> Response:

@@ -195,11 +195,16 @@ def because(state: Dellm, response: Response) -> str:
     return "instance" if response.likeness[0] > 0 else "rule" if response.rule[0] >= 0 else knowledge
 
 
+def conflict(response: Response) -> np.ndarray:
+    """How far the senses of a batch [B] are in conflict, from 0 to 1; 0 where a life cannot tell."""
+    return np.zeros(np.shape(response.concept)) if response.conflict is None else np.asarray(response.conflict)
+
+
 def why(mind: Mind, state: Dellm, experience: Experience, most: int = 3) -> dict[str, Any]:
     """Why it answers as it does (a batch of 1): `because` of an "instance", a "rule", a "habit" or "knowledge".
 
-    Beside it `answer`, `concept`, `likeness` and `confidence`; of a rule its `rule`, `teacher` and `when`; and the
-    `most` probable concepts `by` each way of knowing, as (concept, probability).
+    Beside it the `answer`; the `concept`, `likeness` and `confidence`; the `conflict` between its senses; of a rule its
+    `rule`, `teacher` and `when`; and the `most` probable concepts `by` each way of knowing, as (concept, probability).
     """
     memory = _procedural(state)
     response = jax.device_get(respond(mind, state, experience))
@@ -214,6 +219,7 @@ def why(mind: Mind, state: Dellm, experience: Experience, most: int = 3) -> dict
         "concept": concept,
         "likeness": float(response.likeness[0]),
         "confidence": float(response.confidence[0]),
+        "conflict": float(conflict(response)[0]),
         "by": by,
     }
     if rule < 0:

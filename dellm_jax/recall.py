@@ -11,7 +11,8 @@ from dellm_jax.agreement import belief, beliefs
 from dellm_jax.architecture import CONCEPTS, Sense
 from dellm_jax.errors import ExperienceError
 from dellm_jax.experience import decode, perceive
-from dellm_jax.memory import binding, moments, semantic
+from dellm_jax.memory import moments, semantic
+from dellm_jax.memory.belief import belong
 from dellm_jax.mind import respond
 from dellm_jax.types import Array, Dellm, Experience, Mind
 
@@ -77,9 +78,7 @@ def _most_fitting(state: Dellm, experience: Experience, sense: Sense) -> tuple[A
     codes, present = moments.some(state.memory.binding.moments, MOMENTS)
     percepts = decode(state.architecture, codes, present)
     there = percepts.presence[sense.name]
-    ratio = binding.belong(
-        belief(state, perceive(state.architecture, experience)), beliefs(state, percepts)[sense.name]
-    )
+    ratio = belong(belief(state, perceive(state.architecture, experience)), beliefs(state, percepts)[sense.name])
     best = jnp.where(there > 0, ratio, -jnp.inf).argmax(1)
     sure = jnp.exp(jnp.minimum(ratio[jnp.arange(best.size), best], 0)) * there[best]
     return codes[sense.name][best] * (sure > 0)[:, None].astype(jnp.uint8), sure
@@ -121,4 +120,4 @@ def retrieve(mind: Mind, state: Dellm, query: Experience, collection: Experience
 @jax.jit
 def _fitting(state: Dellm, query: Experience, collection: Experience) -> Array:
     asked, there = (belief(state, perceive(state.architecture, some)) for some in (query, collection))
-    return jnp.argsort(-binding.belong(asked, there), axis=1, stable=True)
+    return jnp.argsort(-belong(asked, there), axis=1, stable=True)

@@ -187,8 +187,10 @@ class Conversation(AbstractContextManager):
     def _reply(self, heard: str, as_what: str, did: str, what: Thought | None) -> Reply:
         took = 1e3 * (time.perf_counter() - self._began)
         if what is None or not what.exchange.known:
-            return Reply(heard, as_what, did, None, -1, what.confidence if what else 0.0, "unknown", took)
-        return Reply(heard, as_what, did, what.answer, what.exchange.concept, what.confidence, what.because, took)
+            sure, conflict = (what.confidence, what.conflict) if what else (0.0, 0.0)
+            return Reply(heard, as_what, did, None, -1, sure, "unknown", took, conflict)
+        concept = what.exchange.concept
+        return Reply(heard, as_what, did, what.answer, concept, what.confidence, what.because, took, what.conflict)
 
     def _asked(self, heard: str, experience: Experience) -> Reply:
         what = self._thought(heard, given.alone(experience))

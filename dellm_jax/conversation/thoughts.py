@@ -14,15 +14,18 @@ from dellm_jax.corrections import AS_IT_THOUGHT
 from dellm_jax.types import Array, Dellm, Experience, Mind, Report, Response
 
 DOUBT = 0.3  # less confident than this, it asks
+DISPUTED = 0.5  # of conflict between its senses; more than this, it says so
 
 
 class Thought(NamedTuple):
-    """The exchange that it makes, the `answer` (None: there is none), how `confident` it is, and `because` of what."""
+    """The exchange that it makes, the `answer` (None: there is none), how `confident` it is, `because` of what, and how
+    far its senses are in `conflict`."""
 
     exchange: Exchange
     answer: str | None
     confidence: float
     because: str
+    conflict: float
 
 
 def thought(state: Dellm, heard: str, experience: Experience, response: Response, limits: dict[str, Array]) -> Thought:
@@ -41,16 +44,17 @@ def thought(state: Dellm, heard: str, experience: Experience, response: Response
     others = [int(other) for other in ranked if other != concept or not known]
     exchange = Exchange(heard, experience, known, concept, others[0] if others else -1)
     answer = corrections.said(state, jax.tree.map(np.asarray, response))[0] or None
-    return Thought(exchange, answer, confidence, corrections.because(state, response))
+    conflict = float(corrections.conflict(response)[0])
+    return Thought(exchange, answer, confidence, corrections.because(state, response), conflict)
 
 
 def understood(state: Dellm, what: Thought) -> str:
-    """As what it takes it."""
+    """As what it takes it, and whether its senses tell it otherwise."""
+    told = "; what came together does not belong together" if what.conflict > DISPUTED else ""
     if what.exchange.known:
-        return called(state, what.exchange.concept)
-    return "nothing that I know" + (
-        f"; perhaps {called(state, what.exchange.other)}" if what.exchange.other >= 0 else ""
-    )
+        return called(state, what.exchange.concept) + told
+    perhaps = f"; perhaps {called(state, what.exchange.other)}" if what.exchange.other >= 0 else ""
+    return f"nothing that I know{perhaps}{told}"
 
 
 def promise(state: Dellm, move: Tell, taken_for: int, report: Report) -> str:

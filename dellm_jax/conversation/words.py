@@ -15,7 +15,8 @@ STANDING = {procedural.ALIVE: "alive", procedural.RETIRED: "retired", procedural
 
 class Reply(NamedTuple):
     """What a turn came to: what was `heard` and `understood`, what it `did`; its `answer` (None: it has none), for
-    which `concept` (-1: unknown), its `confidence`, `because` of what; and after how many `ms`."""
+    which `concept` (-1: unknown), its `confidence`, `because` of what; after how many `ms`; and how far what came
+    through several senses is in `conflict`, from 0 to 1."""
 
     heard: str
     understood: str
@@ -25,6 +26,7 @@ class Reply(NamedTuple):
     confidence: float
     because: str
     ms: float
+    conflict: float = 0.0
 
 
 class State(NamedTuple):

@@ -9,7 +9,6 @@ Source: Bach & Jordan (2005); of more than two senses, Kettenring (1971); the ra
 """
 
 from itertools import combinations
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +16,7 @@ from flax import struct
 
 from dellm_jax.axes import leaf
 from dellm_jax.memory import moments, symmetric
+from dellm_jax.memory.belief import Belief
 from dellm_jax.types import Array
 
 AWAKE_STEPS = 8
@@ -29,8 +29,8 @@ class Binding:
     """Of the moments lived through senses s and t: `count` [S, S] in the order of their names; `total` {s: [S, n_s]},
     row t of which is the sum of x_s; `own` {s: packed sum of x_s x_s^T} and `across` {"s|t": sum of x_s x_t^T [n_s,
     n_t]}, but for the first `fill` of `pending` {s: [K, n_s]}. Of the d numbers of h: `directions` {s: [n_s, d]},
-    together of variance 1, of which s has the `share` {s: [d]}; and the `correlation` [d] that binds them. `moments`:
-    some of them as they were."""
+    together of variance 1, of which s has the `share` {s: [d]}; the `correlation` [d] that binds them; and the `bond`
+    {s: [d]}, the mean of the correlations of s with every sense that it met. `moments`: some of them as they were."""
 
     count: Array = leaf("senses", "senses")
     total: dict[str, Array] = leaf("senses", "{}.features")
@@ -39,16 +39,10 @@ class Binding:
     directions: dict[str, Array] = leaf("{}.features", "binding")
     share: dict[str, Array] = leaf("binding")
     correlation: Array = leaf("binding")
+    bond: dict[str, Array] = leaf("binding")
     pending: dict[str, Array] = leaf("{}.pending", "{}.features")
     fill: Array = leaf()
     moments: moments.Moments
-
-
-class Belief(NamedTuple):
-    """What is known of h [B, d]: its density is N(0, I) times exp(toward h - sure h^2 / 2); `sure` [d]."""
-
-    toward: Array
-    sure: Array
 
 
 def empty(features: dict[str, int], numbers: int, chunk: int, kept: moments.Moments, key: Array) -> Binding:
@@ -63,6 +57,7 @@ def empty(features: dict[str, int], numbers: int, chunk: int, kept: moments.Mome
         directions={s: jax.random.normal(keys[s], (features[s], numbers)) for s in senses},
         share={s: jnp.full((numbers,), 1 / len(senses)) for s in senses},
         correlation=jnp.zeros((numbers,)),
+        bond={s: jnp.zeros((numbers,)) for s in senses},
         pending={s: jnp.zeros((chunk, features[s])) for s in senses},
         fill=jnp.zeros((), jnp.int32),
         moments=kept,
@@ -174,11 +169,14 @@ def _settled(memory: Binding, columns: dict[str, Array]) -> Binding:
     white = axes / jnp.sqrt(jnp.maximum(variance, 1e-6 * variance[-1] + 1e-20))
     correlation, turn = jnp.linalg.eigh(white.T @ ((both + both.T) / 2) @ white)
     basis = (white @ turn)[:, ::-1]
-    return memory.replace(
-        directions={s: v @ basis for s, v in columns.items()},
-        share={s: ((own[s] @ basis) * basis).sum(0) for s in columns},
-        correlation=jnp.clip(correlation[::-1], 0, len(columns)),
-    )
+    directions = {s: v @ basis for s, v in columns.items()}
+    share = {s: ((own[s] @ basis) * basis).sum(0) for s in columns}
+    unit = {s: v / jnp.sqrt(jnp.maximum(share[s], 1e-9)) for s, v in directions.items()}
+    pull = _others(memory, unit)
+    met = dict(zip(sorted(columns), (memory.count > 0).sum(1) - 1, strict=True))
+    bond = {s: jnp.clip((unit[s] * pull[s]).sum(0) / jnp.maximum(met[s], 1), 0, 1) for s in columns}
+    together = jnp.clip(correlation[::-1], 0, len(columns))
+    return memory.replace(directions=directions, share=share, correlation=together, bond=bond)
 
 
 def solve(memory: Binding) -> Binding:
@@ -219,15 +217,14 @@ def _root(memory: Binding, sense: str) -> Array:
 
 
 def loading(memory: Binding, sense: str) -> Array:
-    """w_s^2 [d]: the share of what a sense tells that is told of h.
+    """w_s^2 [d]: the share of what a sense tells that is told of h; of two senses, the correlation between them.
 
-    As much correlation as the last number has is what chance makes of so few moments: it is taken from all, as in an
-    adjusted coefficient of determination. A sense has its part of it, by its share.
+    As much of a bond as the last number has is what chance makes of so few moments: it is taken from all, as in an
+    adjusted coefficient of determination.
     """
-    chance = memory.correlation[-1] ** 2
-    bound = jnp.sqrt(jnp.maximum(memory.correlation**2 - chance, 0) / jnp.maximum(1 - chance, 1e-3))
-    part = sum(share**2 for share in memory.share.values())  # 1 / the number of senses that have a part
-    return jnp.clip(bound * memory.share[sense] / jnp.maximum(1 - part, 0.1), 0, MOST)
+    bond = memory.bond[sense]
+    beyond = (bond**2 - bond[-1] ** 2) / jnp.maximum(1 - bond[-1] ** 2, 1e-3)
+    return jnp.clip(jnp.sqrt(jnp.maximum(beyond, 0)), 0, MOST)
 
 
 def belief(memory: Binding, sense: str, features: Array) -> Belief:
@@ -236,26 +233,3 @@ def belief(memory: Binding, sense: str, features: Array) -> Belief:
     told = (features - centre(memory, sense)) @ memory.directions[sense]
     told = told / jnp.sqrt(jnp.maximum(memory.share[sense], 1e-9))
     return Belief(told * jnp.sqrt(w2) / (1 - w2), w2 / (1 - w2))
-
-
-def together(one: Belief, other: Belief) -> Belief:
-    """What both tell of the same h."""
-    return Belief(one.toward + other.toward, one.sure + other.sure)
-
-
-def weight(known: Belief) -> Array:
-    """log of the integral of a belief, up to what its senses have alone: sum_k toward^2 / (1 + sure) / 2 - log(1 +
-    sure) / 2, [B]."""
-    return 0.5 * (known.toward**2 / (1 + known.sure) - jnp.log1p(known.sure)).sum(-1)
-
-
-def belong(one: Belief, other: Belief) -> Array:
-    """log p(one, other) / (p(one) p(other)) of every one [B] and every other [N]: [B, N]."""
-    sure = 1 + one.sure + other.sure
-    return (
-        (one.toward / sure) @ other.toward.T
-        + 0.5 * ((one.toward**2) / sure - jnp.log(sure)).sum(-1)[:, None]
-        + 0.5 * ((other.toward**2) / sure).sum(-1)
-        - weight(one)[:, None]
-        - weight(other)
-    )

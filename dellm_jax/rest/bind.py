@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from dellm_jax import agreement
 from dellm_jax import experience as experiences
 from dellm_jax.memory import binding, moments
+from dellm_jax.memory.belief import belong
 from dellm_jax.rest.pieces import in_pieces
 from dellm_jax.types import Array, Dellm, Mind, Report, Stage
 
@@ -50,7 +51,7 @@ def matching_loss(state: Dellm) -> Array:
     missed = many = jnp.zeros(())
     for one, other in combinations(several, 2):
         there = percepts.presence[one] * percepts.presence[other]
-        score = binding.belong(several[one], several[other])
+        score = belong(several[one], several[other])
         for way in (score, score.T):
             own = jnp.diagonal(jax.nn.log_softmax(jnp.where(there > 0, way, -1e9), axis=1))
             missed, many = missed - (own * there).sum(), many + there.sum()
