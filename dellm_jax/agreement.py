@@ -10,17 +10,18 @@ from dellm_jax.memory.belief import Belief, together, weight
 from dellm_jax.types import Array, Dellm, Response
 
 
-def beliefs(state: Dellm, percepts: Percepts) -> dict[str, Belief]:
-    """What every sense that is there tells of the one representation of all of them."""
+def expanded(state: Dellm, percepts: Percepts) -> dict[str, Array]:
+    """The frozen features [B, n] of every sense that is there."""
     return {
-        sense.name: binding.belief(
-            state.memory.binding,
-            sense.name,
-            sense.expand(state.memory.semantic[sense.name].filters, percepts.values[sense.name]),
-        )
+        sense.name: sense.expand(state.memory.semantic[sense.name].filters, percepts.values[sense.name])
         for sense in state.architecture.senses
         if sense.name in percepts.values
     }
+
+
+def beliefs(state: Dellm, percepts: Percepts) -> dict[str, Belief]:
+    """What every sense that is there tells of the one representation of all of them."""
+    return {sense: binding.belief(state.memory.binding, sense, x) for sense, x in expanded(state, percepts).items()}
 
 
 def belief(state: Dellm, percepts: Percepts) -> Belief:

@@ -10,7 +10,7 @@ from flax.core import meta
 
 from dellm_jax import experience as experiences
 from dellm_jax import rehearsal
-from dellm_jax.agreement import doubted
+from dellm_jax.agreement import doubted, expanded
 from dellm_jax.architecture import CONCEPTS, Architecture
 from dellm_jax.assemblies import adapt
 from dellm_jax.memory import (
@@ -32,6 +32,7 @@ from dellm_jax.types import Array, Clock, Dellm, Experience, Lesson, Mind, Respo
 Recognise = Callable[[semantic.Semantic, Array], Array]
 
 FIRING_TARGET = 0.15
+APART = 10
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -254,14 +255,15 @@ def _bind(
     lived: Array,
     key: Array,
 ) -> binding.Binding | None:
-    """What was perceived through several senses goes together, whether it has a name or not."""
+    """What was perceived through several senses goes together, whether it has a name or not.
+
+    One moment in APART is remembered as it was, and not learned from.
+    """
     known = state.memory.binding
     if known is None or len(batch.senses) < 2:
         return known
-    features = {
-        sense.name: sense.expand(state.memory.semantic[sense.name].filters, percepts.values[sense.name])
-        for sense in state.architecture.senses
-        if sense.name in batch.senses
-    }
-    known = binding.observe(known, features, lived.astype(jnp.float32))
-    return known.replace(moments=moments.keep(known.moments, codes, present, lived, key))
+    for_choice, for_place = jax.random.split(key)
+    apart = lived & (jax.random.uniform(for_choice, lived.shape) < 1 / APART)
+    features = expanded(state, experiences.Percepts({s: percepts.values[s] for s in batch.senses}, {}))
+    known = binding.observe(known, features, (lived & ~apart).astype(jnp.float32))
+    return known.replace(moments=moments.keep(known.moments, codes, present, apart, for_place))

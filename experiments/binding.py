@@ -53,7 +53,8 @@ def cooccurrence(config: DictConfig, method: str, seed: int) -> Scores:
             day = len(mornings) + 1
             morning = _asked(plan, now, every, brought[:day])
             if named:
-                yield f", label bottleneck, day {day}", _bottleneck(plan, now, every, brought[:day])
+                for by in ("whole", "LDA"):
+                    yield f", label bottleneck by {by}, day {day}", _bottleneck(plan, now, every, brought[:day], by)
             else:
                 evening = _told(_asked(plan, self, every, brought[:day]))
                 yield f", day {day} evening", evening
@@ -155,12 +156,16 @@ def _conflict(plan: Plan, state: Dellm, every: list[Things], so_far: np.ndarray)
     }
 
 
-def _bottleneck(plan: Plan, state: Dellm, every: list[Things], brought: list[np.ndarray]) -> dict[str, float]:
-    """Who names both and compares the names is right as often as both names are: the same number for every way."""
+def _bottleneck(plan: Plan, state: Dellm, every: list[Things], brought: list[np.ndarray], by: str) -> dict[str, float]:
+    """Who names both and compares the names is right as often as both names are: the same number for every way. Named
+    by the whole, or by semantic memory (LDA) alone."""
     shares = {}
     for one in every:
-        named = [np.asarray(respond(plan.mind, state, _experience(part)).concept)[:many] for part, many in _parts(one)]
-        right = np.concatenate(named) == one.label
+        said = []
+        for part, many in _parts(one):
+            response = respond(plan.mind, state, _experience(part))
+            said.append(np.asarray(response.concept if by == "whole" else response.by[one.sense].argmax(1))[:many])
+        right = np.concatenate(said) == one.label
         shares[f"accuracy_{one.sense}"] = float(np.mean([right[np.isin(one.label, some)].mean() for some in brought]))
     product = float(np.prod(list(shares.values())))
     ways = [f"{one.sense}_to_{other.sense}" for one in every for other in every if one is not other]

@@ -4,7 +4,8 @@ Probabilistic canonical correlation analysis on the frozen expansions of the sen
 u_s = w_s h + noise what sense s tells of it, number by number. So every sense alone, or several, give a Gaussian belief
 about the same h, and how far two things belong together is the ratio p(both) / (p(one) p(other)): what contrastive
 learning with negatives from the stream estimates, in closed form, from sums that forget nothing. Awake, the directions
-follow the sums by a power step with conjugate gradients; at night they are solved.
+follow the sums by a power step with conjugate gradients; at night they are solved. Moments that are set apart are in no
+sum, and tell how much of what binds the others is chance.
 Source: Bach & Jordan (2005); of more than two senses, Kettenring (1971); the ratio, van den Oord et al. (2018).
 """
 
@@ -30,7 +31,8 @@ class Binding:
     row t of which is the sum of x_s; `own` {s: packed sum of x_s x_s^T} and `across` {"s|t": sum of x_s x_t^T [n_s,
     n_t]}, but for the first `fill` of `pending` {s: [K, n_s]}. Of the d numbers of h: `directions` {s: [n_s, d]},
     together of variance 1, of which s has the `share` {s: [d]}; the `correlation` [d] that binds them; and the `bond`
-    {s: [d]}, the mean of the correlations of s with every sense that it met. `moments`: some of them as they were."""
+    {s: [d]}, the mean of the correlations of s with every sense that it met, as much of which as `chance` is none.
+    `moments`: some of those that were set apart."""
 
     count: Array = leaf("senses", "senses")
     total: dict[str, Array] = leaf("senses", "{}.features")
@@ -40,6 +42,7 @@ class Binding:
     share: dict[str, Array] = leaf("binding")
     correlation: Array = leaf("binding")
     bond: dict[str, Array] = leaf("binding")
+    chance: Array = leaf()
     pending: dict[str, Array] = leaf("{}.pending", "{}.features")
     fill: Array = leaf()
     moments: moments.Moments
@@ -58,6 +61,7 @@ def empty(features: dict[str, int], numbers: int, chunk: int, kept: moments.Mome
         share={s: jnp.full((numbers,), 1 / len(senses)) for s in senses},
         correlation=jnp.zeros((numbers,)),
         bond={s: jnp.zeros((numbers,)) for s in senses},
+        chance=jnp.zeros(()),
         pending={s: jnp.zeros((chunk, features[s])) for s in senses},
         fill=jnp.zeros((), jnp.int32),
         moments=kept,
@@ -219,17 +223,38 @@ def _root(memory: Binding, sense: str) -> Array:
 def loading(memory: Binding, sense: str) -> Array:
     """w_s^2 [d]: the share of what a sense tells that is told of h; of two senses, the correlation between them.
 
-    As much of a bond as the last number has is what chance makes of so few moments: it is taken from all, as in an
-    adjusted coefficient of determination.
+    As much of a bond as the last number has is what chance makes of so few moments, at least: it is taken from all, as
+    in an adjusted coefficient of determination.
     """
     bond = memory.bond[sense]
-    beyond = (bond**2 - bond[-1] ** 2) / jnp.maximum(1 - bond[-1] ** 2, 1e-3)
-    return jnp.clip(jnp.sqrt(jnp.maximum(beyond, 0)), 0, MOST)
+    chance = jnp.maximum(bond[-1], memory.chance) ** 2
+    return jnp.clip(jnp.sqrt(jnp.maximum(bond**2 - chance, 0) / jnp.maximum(1 - chance, 1e-3)), 0, MOST)
+
+
+def told(memory: Binding, sense: str, features: Array) -> Array:
+    """u_s [B, d]: the numbers that features [B, n] of one sense come to, each of variance 1."""
+    scale = jnp.sqrt(jnp.maximum(memory.share[sense], 1e-9))
+    return (features - centre(memory, sense)) @ memory.directions[sense] / scale
+
+
+def sobered(memory: Binding, apart: dict[str, Array], there: dict[str, Array]) -> Binding:
+    """The same, with the `chance` that moments set apart show: the greatest bond that is not half as great in them.
+
+    `apart` {s: u_s [M, d]}; `there` {s: [M]} in {0, 1}. Without such moments as before.
+    """
+    chance, many = jnp.zeros(()), jnp.zeros(())
+    for s, t in (name.split("|") for name in memory.across):
+        both = (there[s] * there[t])[:, None]
+        power = jnp.sqrt((both * apart[s] ** 2).sum(0) * (both * apart[t] ** 2).sum(0))
+        borne_out = (both * apart[s] * apart[t]).sum(0) / jnp.maximum(power, 1e-9)
+        for bond in (memory.bond[s], memory.bond[t]):
+            none = (borne_out < bond / 2) & (both.sum() > 0)
+            chance = jnp.maximum(chance, jnp.where(none, bond, 0).max())
+        many = many + both.sum()
+    return memory.replace(chance=jnp.where(many > 0, jnp.minimum(chance, 1), memory.chance))
 
 
 def belief(memory: Binding, sense: str, features: Array) -> Belief:
     """What one sense tells of h: features [B, n]."""
     w2 = loading(memory, sense)
-    told = (features - centre(memory, sense)) @ memory.directions[sense]
-    told = told / jnp.sqrt(jnp.maximum(memory.share[sense], 1e-9))
-    return Belief(told * jnp.sqrt(w2) / (1 - w2), w2 / (1 - w2))
+    return Belief(told(memory, sense, features) * jnp.sqrt(w2) / (1 - w2), w2 / (1 - w2))

@@ -1,4 +1,4 @@
-"""What binds the senses is solved anew, and kept if remembered moments are told from each other no worse by it."""
+"""What binds the senses is solved anew, and kept if moments set apart are told from each other no worse by it."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -19,7 +19,8 @@ MOMENTS = 256
 def bind() -> Stage:
     """The directions that bind the senses, solved exactly; no name is asked for. Of a life that binds none, nothing.
 
-    The evening's are kept where the `matching_loss` of the morning's is greater.
+    What moments set apart do not bear out counts as chance. The evening's directions stay where they tell these moments
+    from each other better, by more than chance (twice the standard error of the paired difference).
     """
 
     def pieces(mind: Mind, state: Dellm, key: Array) -> Iterator[tuple[Dellm, Report]]:
@@ -27,32 +28,54 @@ def bind() -> Stage:
         if state.memory.binding is None:
             yield state, {}
             return
-        solved = state.replace(memory=state.memory.replace(binding=_solve(state.memory.binding)))
-        before, after = float(matching_loss(state)), float(matching_loss(solved))
-        report = {"loss_before": before, "loss_after": after, "kept": float(after <= before)}
-        yield (solved if after <= before else state), report
+        solved = state.replace(memory=state.memory.replace(binding=_solve(state)))
+        (evening, weight), (morning, _) = told_apart(state), told_apart(solved)
+        many = jnp.maximum(weight.sum(), 1)
+        gain = ((morning - evening) * weight).sum() / many
+        error = jnp.sqrt(((morning - evening - gain) ** 2 * weight).sum()) / many
+        kept = bool(gain >= -2 * error)
+        yield (
+            solved if kept else state,
+            {
+                "told_apart_before": float((evening * weight).sum() / many),
+                "told_apart_after": float((morning * weight).sum() / many),
+                "chance": float(solved.memory.binding.chance),
+                "kept": float(kept),
+            },
+        )
 
     return in_pieces(pieces)
 
 
-_solve = jax.jit(binding.solve)
+@jax.jit
+def _solve(state: Dellm) -> binding.Binding:
+    known = binding.solve(state.memory.binding)
+    percepts = _apart(state)
+    told = {sense: binding.told(known, sense, x) for sense, x in agreement.expanded(state, percepts).items()}
+    return binding.sobered(known, told, percepts.presence)
+
+
+def _apart(state: Dellm) -> experiences.Percepts:
+    """What moments that are set apart were like."""
+    return experiences.decode(state.architecture, *moments.some(state.memory.binding.moments, MOMENTS))
 
 
 @jax.jit
-def matching_loss(state: Dellm) -> Array:
-    """The mean of -log p(n | what another sense perceived in moment n), n among the moments that are remembered.
+def told_apart(state: Dellm) -> tuple[Array, Array]:
+    """Of moments n that are set apart, through every sense: the share of the others whose other sense belongs less with
+    it than its own does, [K], and the weight [K] in {0, 1} of each.
 
-    p ~ how far both belong together: the loss of contrastive learning, both ways, for every two senses.
-    Source: InfoNCE (van den Oord et al., 2018), symmetric as in CLIP (Radford et al., 2021).
+    Of c things that come evenly, 1 - 1 / 2c is all there can be. (The contrastive loss itself punishes a few sure
+    errors more than it rewards many answers.)
     """
-    codes, present = moments.some(state.memory.binding.moments, MOMENTS)
-    percepts = experiences.decode(state.architecture, codes, present)
+    percepts = _apart(state)
     several = agreement.beliefs(state, percepts)
-    missed = many = jnp.zeros(())
+    shares, weights = [], []
     for one, other in combinations(several, 2):
         there = percepts.presence[one] * percepts.presence[other]
         score = belong(several[one], several[other])
         for way in (score, score.T):
-            own = jnp.diagonal(jax.nn.log_softmax(jnp.where(there > 0, way, -1e9), axis=1))
-            missed, many = missed - (own * there).sum(), many + there.sum()
-    return missed / jnp.maximum(many, 1)
+            less = (way < jnp.diagonal(way)[:, None]) * there
+            shares.append(less.sum(1) / jnp.maximum(there.sum() - 1, 1))
+            weights.append(there)
+    return jnp.concatenate(shares), jnp.concatenate(weights)
