@@ -129,6 +129,8 @@ class Terminal:
                 "why", f"{evidence['because']}: {displayed(str(what))}, says {displayed(evidence['answer']) or '-'}"
             )
         )
+        if evidence["conflict"]:
+            self.say(FORM.format("conflict", f"{evidence['conflict']:.0%} between what came together"))
         for one in evidence["told"]:
             about = f"{displayed(one['about'])} is {displayed(one['concept'])}"
             answer = f": {displayed(one['answer'])}" if one["answer"] else ""

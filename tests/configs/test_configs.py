@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 
 from dellm_jax import streams
 from experiments import benchmark, build, dream, evaluate, lives
+from experiments.benchmark import PROTOCOLS
 from experiments.config import sound
-from experiments.corrections import PROTOCOLS
 
 GROUPS = sorted({path.parent.name for path in jobs.CONF.glob("*/*.yaml")})
 FILES = sorted(

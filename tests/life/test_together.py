@@ -30,7 +30,7 @@ BODY = Architecture(
         Image(8, 8, code_side=8, kernel=3, stride=1, filters=8, cells=3),
         Audio(6000, filters=8, code_frames=16, code_mels=16),
     ),
-    (Assembly("seen", ("image",), 8), Assembly("heard", ("audio",), 8), Assembly("both", ("seen", "heard"), 8)),
+    (Assembly("both", ("image", "audio"), 8),),
     16,
     8,
     episodic_bytes=100_000,
