@@ -58,7 +58,7 @@ def empty(features: dict[str, int], numbers: int, chunk: int, kept: moments.Mome
         own={s: symmetric.zeros(features[s]) for s in senses},
         across={f"{s}|{t}": jnp.zeros((features[s], features[t])) for s, t in combinations(senses, 2)},
         directions={s: jax.random.normal(keys[s], (features[s], numbers)) for s in senses},
-        share={s: jnp.full((numbers,), 1 / len(senses)) for s in senses},
+        share={s: jnp.ones((numbers,)) / len(senses) for s in senses},
         correlation=jnp.zeros((numbers,)),
         bond={s: jnp.zeros((numbers,)) for s in senses},
         chance=jnp.zeros(()),

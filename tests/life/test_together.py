@@ -18,7 +18,7 @@ from dellm_jax.learning import asymmetric_cross_entropy
 from dellm_jax.mind import create, respond
 from dellm_jax.persistence import load, save
 from dellm_jax.recall import recall, retrieve
-from dellm_jax.rest import bind, consolidate, rest
+from dellm_jax.rest import bind, rest
 from dellm_jax.senses import Audio, Image
 from dellm_jax.streams import digits
 from dellm_jax.streams.corpus import gather
@@ -42,7 +42,7 @@ BODY = Architecture(
 MIND = Mind(Cortex, asymmetric_cross_entropy, optax.adam(3e-3), rehearse=4)
 CORPUS = digits()
 BATCH = 48
-NIGHT = (("bind", bind()), ("consolidate", consolidate()))
+NIGHT = (("bind", bind()),)
 
 
 def some(rows, split="train", named=False, senses=("image", "audio")):
@@ -55,10 +55,11 @@ def some(rows, split="train", named=False, senses=("image", "audio")):
 
 @pytest.fixture(scope="module")
 def life():
-    """It lived all digits once, and slept; nobody named any."""
-    state = create(MIND, BODY, jax.random.key(0))
+    """It lived all digits once, by one program, and slept; nobody named any."""
+    state, programs = create(MIND, BODY, jax.random.key(0)), moment._cache_size() + 1
     for rows in np.random.default_rng(0).permutation(1437)[: 29 * BATCH].reshape(-1, BATCH):
         state, _ = moment(MIND, state, some(rows))
+    assert moment._cache_size() == programs
     return rest(MIND, NIGHT, state, jax.random.key(1))
 
 
