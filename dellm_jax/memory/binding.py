@@ -237,23 +237,6 @@ def told(memory: Binding, sense: str, features: Array) -> Array:
     return (features - centre(memory, sense)) @ memory.directions[sense] / scale
 
 
-def sobered(memory: Binding, apart: dict[str, Array], there: dict[str, Array]) -> Binding:
-    """The same, with the `chance` that moments set apart show: the greatest bond that is not half as great in them.
-
-    `apart` {s: u_s [M, d]}; `there` {s: [M]} in {0, 1}. Without such moments as before.
-    """
-    chance, many = jnp.zeros(()), jnp.zeros(())
-    for s, t in (name.split("|") for name in memory.across):
-        both = (there[s] * there[t])[:, None]
-        power = jnp.sqrt((both * apart[s] ** 2).sum(0) * (both * apart[t] ** 2).sum(0))
-        borne_out = (both * apart[s] * apart[t]).sum(0) / jnp.maximum(power, 1e-9)
-        for bond in (memory.bond[s], memory.bond[t]):
-            none = (borne_out < bond / 2) & (both.sum() > 0)
-            chance = jnp.maximum(chance, jnp.where(none, bond, 0).max())
-        many = many + both.sum()
-    return memory.replace(chance=jnp.where(many > 0, jnp.minimum(chance, 1), memory.chance))
-
-
 def belief(memory: Binding, sense: str, features: Array) -> Belief:
     """What one sense tells of h: features [B, n]."""
     w2 = loading(memory, sense)

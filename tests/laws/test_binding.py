@@ -15,7 +15,7 @@ from dellm_jax.experience import validate
 from dellm_jax.memory import binding, moments
 from dellm_jax.memory.belief import belong
 from dellm_jax.mind import respond
-from dellm_jax.rest.bind import bind, told_apart
+from dellm_jax.rest import bind
 from dellm_jax.surgery import take
 from dellm_jax.types import UNNAMED
 
@@ -161,7 +161,7 @@ def test_names_are_not_asked_for():
 
 
 def test_a_body_may_grow_and_a_night_says_what_it_did():
-    """Every leaf has a name; more concepts change nothing of it; a night tells its moments apart as it says."""
+    """Every leaf has a name; more concepts change nothing of it; a night leaves what it says that it leaves."""
     life = newborn(MIND, BODY)
     for seed in range(4):
         life, _ = live_step(MIND, life, experiences((6,), (IMAGE, TEXT), seed=seed))
@@ -170,10 +170,9 @@ def test_a_body_may_grow_and_a_night_says_what_it_did():
     one, other = (jax.tree.leaves(state.memory.binding) for state in (life, grown))
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
     slept, report = bind()(MIND, life, jax.random.key(0))
-    share, weight = told_apart(slept)
-    assert 0 < weight.sum() == 2 * min(int(life.memory.binding.moments.seen), 256)
-    mean = float((share * weight).sum() / weight.sum())
-    assert mean == pytest.approx(report[f"told_apart_{'after' if report['kept'] else 'before'}"], abs=1e-6)
+    _, again = bind()(MIND, slept, jax.random.key(0))
+    told = report["information_after" if report["kept"] else "information_before"]
+    assert told > 0 and again["information_before"] == pytest.approx(told, rel=1e-3)
     plain = newborn(MIND, replace(BODY, binding=0))
     same, report = bind()(MIND, plain, jax.random.key(0))
     assert_same(same, plain)

@@ -81,7 +81,7 @@ def test_the_same_digit_is_found_through_the_other_sense(life, asked, one, other
     (state, report), (rows, target) = life, asked
     found = first(state, some(rows, "test", senses=(one,)), some(rows, "test", senses=(other,)))
     assert (target[found] == target).mean() > 0.7
-    assert report["bind/kept"] == 1 and report["bind/told_apart_after"] > 0.8 and 0 < report["bind/chance"] < 0.9
+    assert report["bind/kept"] == 1 and report["bind/information_after"] > 2 and 0 < report["bind/chance"] < 0.9
 
 
 def test_no_name_came_of_it(life):
