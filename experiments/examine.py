@@ -44,10 +44,8 @@ def examine(
     """
     exams = curriculum.exams if exams is None else exams
     senses = list(curriculum.corpus.test.banks)
-    queries = {TOGETHER: np.ones(len(senses), np.float32)}
-    if len(senses) > 1:
-        queries |= {sense: np.eye(len(senses), dtype=np.float32)[place] for place, sense in enumerate(senses)}
-    asked = jnp.asarray(np.stack(list(queries.values())))
+    queries = [TOGETHER, *(senses if len(senses) > 1 else [])]
+    asked = {sense: jnp.asarray([query in (TOGETHER, sense) for query in queries], jnp.float32) for sense in senses}
     right: dict[str, dict[str, list[np.ndarray]]] = {way: {query: [] for query in queries} for way in WAYS}
     for exam in exams:
         found = _sit(mind, state, curriculum, exam, asked, most)
@@ -57,7 +55,7 @@ def examine(
     return Answers(right)
 
 
-def _sit(mind: Mind, state: Dellm, curriculum: Curriculum, exam: Exam, asked: Array, most: int) -> np.ndarray:
+def _sit(mind: Mind, state: Dellm, curriculum: Curriculum, exam: Exam, asked: dict, most: int) -> np.ndarray:
     """Which questions were answered rightly [ways, queries, N]."""
     test, rows = curriculum.corpus.test, exam.rows
     if 0 < most < rows.size:
@@ -73,15 +71,13 @@ def _sit(mind: Mind, state: Dellm, curriculum: Curriculum, exam: Exam, asked: Ar
 
 
 @partial(jax.jit, static_argnums=0)
-def _named(mind: Mind, state: Dellm, batch: Experience, asked: Array, among: Array) -> Array:
-    """Concepts named [ways, queries, B]; `asked` [queries, senses] says which senses each query may use, `among` [C]
+def _named(mind: Mind, state: Dellm, batch: Experience, asked: dict[str, Array], among: Array) -> Array:
+    """Concepts named [ways, queries, B]; `asked` {sense: [queries]} says which senses each query may use, `among` [C]
     which concepts a told life chooses from."""
     percepts = experiences.perceive(state.architecture, batch)
 
-    def ask(through: Array) -> Array:
-        there = {
-            sense: jnp.broadcast_to(through[place], batch.target.shape) for place, sense in enumerate(batch.senses)
-        }
+    def ask(through: dict[str, Array]) -> Array:
+        there = {sense: jnp.broadcast_to(may, batch.target.shape) for sense, may in through.items()}
         one_sense = len(state.architecture.senses) == 1
         values = {s: x if one_sense else x * there[s][:, None] for s, x in percepts.values.items()}
         response = respond_to(mind, state, experiences.Percepts(values, {} if one_sense else there))

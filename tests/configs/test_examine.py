@@ -1,0 +1,34 @@
+"""An exam tells the senses apart through which it asks."""
+
+import jax
+import jobs
+import numpy as np
+
+from dellm_jax.architecture import CONCEPTS
+from dellm_jax.mind import create, respond
+from dellm_jax.types import Experience
+from experiments import build
+from experiments.examine import examine
+
+
+def test_each_sense_is_asked_under_its_own_name() -> None:
+    """Only pictures say anything to this life: if it is asked about what it makes of them, they alone are right."""
+    few = ("stream=digits", "size=tiny", "stream.corpus._target_=jobs.few_digits", "semantic_chunk=16", "log=none")
+    plan = build.plan(jobs.composed(*few, "stream.query=[image,audio]"), "life")
+    state = create(plan.mind, plan.architecture, jax.random.key(0))
+    seen = state.memory.semantic["image"]
+    seen = seen.replace(readout=jax.random.normal(jax.random.key(1), seen.readout.shape))
+    concepts = state.homeostasis[CONCEPTS]
+    concepts = concepts | {"active": np.ones_like(concepts["active"])}
+    state = state.replace(
+        memory=state.memory.replace(semantic=dict(state.memory.semantic) | {"image": seen}),
+        homeostasis=dict(state.homeostasis) | {CONCEPTS: concepts},
+        hyper=state.hyper | {"trust": {"cortex": 0.0, "image": 1.0, "audio": 1.0, "text": 1.0}},
+    )
+    test, nothing = plan.curriculum.corpus.test, np.zeros(plan.curriculum.corpus.test.target.size)
+    pictures = Experience({"image": test.banks["image"][test.index["image"]]}, nothing.astype(np.int32), nothing)
+    asked = test._replace(target=np.asarray(respond(plan.mind, state, pictures).concept))
+    corpus = plan.curriculum.corpus._replace(test=asked)
+    answers = examine(plan.mind, state, plan.curriculum._replace(corpus=corpus))
+    assert answers.accuracy(query="image") == answers.accuracy() == 1.0
+    assert answers.accuracy(query="audio") < 0.5
