@@ -1,5 +1,6 @@
 """Data sets as arrays: banks of items per sense, joined by index into examples, and laid out in days."""
 
+from dellm_jax.streams.art4apps import art4apps
 from dellm_jax.streams.corpus import Corpus, Split, gather, select, subset
 from dellm_jax.streams.days import (
     Curriculum,
@@ -22,6 +23,7 @@ __all__ = [
     "Corpus",
     "Curriculum",
     "Split",
+    "art4apps",
     "banking77",
     "by_group",
     "class_incremental",

@@ -18,7 +18,7 @@ class Remote(NamedTuple):
 
     `prepared` is the name of the same data in a form made for machines without a network, looked for first; `mirror` is
     where its authors offer the same bytes again, asked when the address fails. A file is `optional` when the data set
-    is of use without it: it is then left out if it cannot be had.
+    is of use without it: it is then left out if it cannot be had. One with an empty address can only be copied.
     """
 
     name: str
@@ -67,6 +67,14 @@ SOURCES: dict[str, tuple[Remote, ...]] = {
             _CLINC + "domains.json",
             "sha256:b947b579d3b8e74b06f93b01083d8efaff2888b43a3e362533bd88a6e1211b3a",
             optional=True,
+        ),
+    ),
+    # Made of two repositories, which offer no file with these pictures and recordings in it: it can only be copied.
+    "art4apps": (
+        Remote(
+            "art4apps_64px_8k_mulaw.npz",
+            "",
+            "sha256:fcb6e78eb191e1f787c72b26640ed2f7bfb05741dc73185c229b831f95f84df9",
         ),
     ),
     "banking77": tuple(
@@ -129,6 +137,11 @@ def _verify(path: Path, checksum: str | None) -> None:
 
 def _download(dataset: str, remote: Remote, folder: Path | None) -> Path | None:
     """The file in the cache, downloaded if it is not there yet; None when it is optional and does not come."""
+    if not remote.address:
+        raise StreamError(
+            f"{dataset}/{remote.name} is not in {folder or 'a folder of data sets'} and cannot be downloaded; set "
+            f"{VARIABLE}=<folder> or data.root=<folder> to a folder with {dataset}/{remote.name} in it"
+        )
     import pooch  # needed only by those who download
 
     cache = Path(pooch.os_cache("dellm_jax")) / dataset

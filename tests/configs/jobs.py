@@ -91,7 +91,13 @@ def stand_ins(patch: pytest.MonkeyPatch) -> None:
     """From now on nothing is downloaded or read: every corpus is noise of its shapes and number of concepts."""
     picture, sound = np.zeros((28, 28, 1), np.uint8), np.zeros(8000, np.int16)
     flips = streams.slowly_changing_regression(100)
+    named = {
+        "image": np.zeros((64, 64, 3), np.uint8),
+        "audio": np.zeros(12800, np.int16),
+        "text": np.zeros(28, np.uint8),
+    }
     made = {
+        "art4apps": resembling(9, 2, groups=2, **named),
         "mnist": resembling(10, 3, image=picture),
         "fashion_mnist": resembling(10, 3, image=picture),
         "fsdd": resembling(10, 6, groups=6, audio=sound),
