@@ -112,12 +112,14 @@ def centre(memory: Semantic) -> Array:
 
 def ridge(memory: Semantic) -> Array:
     """What is added to the diagonal: 0.1 (n / N)^1.5 of the mean variance within concepts, for n features and N
-    experiences, and 3e-5 of the mean power, for senses that never vary (one way to write a word)."""
+    experiences; 3e-5 of the mean power, for senses that never vary (one way to write a word); and 0.1 K / N of the
+    mean variance of all, for the K concepts of which the first experience does not say how they vary."""
     features = memory.total.shape[1]
     seen = jnp.maximum(memory.count.sum(), 1)
     shrinkage = jnp.clip(0.1 * (features / seen) ** 1.5, 1e-4, 0.3)
     power = symmetric.diagonal(memory.gram, features).mean() / seen
-    return shrinkage * _scatter_diagonal(memory).mean() + 3e-5 * power + 1e-9
+    unsaid = 0.1 * (memory.count > 0).sum() / seen * jnp.maximum(power - (centre(memory) ** 2).mean(), 0)
+    return shrinkage * _scatter_diagonal(memory).mean() + 3e-5 * power + unsaid + 1e-9
 
 
 def _scatter_diagonal(memory: Semantic) -> Array:
