@@ -22,19 +22,19 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from dellm_jax import compilation, corrections
-from dellm_jax.architecture import CONCEPTS
+from dellm_jax import compilation
 from dellm_jax.conversation import Conversation
 from dellm_jax.errors import CorrectionError
 from dellm_jax.media import displayed
 from dellm_jax.mind import create
-from dellm_jax.persistence import generations, load_newest
+from dellm_jax.persistence import generations
 from dellm_jax.persistence.files import write_atomically
 from dellm_jax.senses import Text
 from dellm_jax.types import Dellm, Mind
 from experiments import build
 from experiments.command import configuration, guarded, own_settings, run_folder
 from experiments.config import register, sound
+from experiments.left import left_by
 from experiments.terminal import Terminal
 from experiments.train import CONF
 
@@ -73,22 +73,11 @@ def configured(settings: Settings, overrides: list[str]) -> tuple[DictConfig, Ca
         return configuration(folder), None
     if settings.run:
         folder = run_folder(settings.run)
-        return configuration(folder), partial(_of_run, folder)
+        config = configuration(folder)
+        return config, lambda mind: left_by(folder, config, mind)[0]
     with initialize_config_dir(CONF, version_base="1.3"):
         config = sound(compose("interact", overrides))
     return config, lambda mind: create(mind, build.architecture(config, ROOM), jax.random.key(config.seed))
-
-
-def _of_run(folder: Path, mind: Mind) -> Dellm:
-    """The life that a run left, which calls its concepts by their names."""
-    config = configuration(folder)
-    newborn = partial(create, mind, key=jax.random.key(config.seed))
-    life, _, _ = load_newest(folder / "lives" / "dellm" / "snapshots", newborn)
-    if life.memory.procedural is None:
-        raise CorrectionError(f"{folder} is of a life that cannot be corrected; live one with rules=256")
-    names = enumerate(build.curriculum(config).corpus.concepts)
-    alive = life.homeostasis[CONCEPTS]["active"]
-    return corrections.name(life, {concept: name for concept, name in names if alive[concept] > 0})
 
 
 def opened(settings: Settings, overrides: list[str], terminal: Terminal) -> Conversation:

@@ -4,17 +4,16 @@ python -m experiments.listen file=talk.wav
 python -m experiments.listen mic=true run=outputs/2026-01-31/12-00-00
 python -m experiments.listen file=talk.wav engine=faster_whisper model=/models/base.en device=cuda size=base
 
-A new life is born as conf/listen.yaml and further settings say; with `run` a life goes on. What is said names a concept
-where it is, or holds, the name of one; else it is a new concept, as long as there is room, of a life that was born
-listening: a misheard word is no concept of a life that has exams. `learn=false` only answers.
+A new life is born as conf/listen.yaml and further settings say; with `run` a life goes on, and `experiments.interact`
+talks with it. What is said names a concept where it is, or holds, the name of one; else it is a new concept, as long as
+there is room, of a life that was born listening: a misheard word is no concept of a life that has exams.
+`learn=false` only answers.
 """
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -25,21 +24,25 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from dellm_jax import compilation
+from dellm_jax import compilation, corrections
 from dellm_jax.architecture import CONCEPTS
+from dellm_jax.conversation import words
 from dellm_jax.errors import DellmError, MediaError, SpeechError
 from dellm_jax.life import live
 from dellm_jax.media import displayed
 from dellm_jax.media.sounds import MOST_BYTES, decoded
+from dellm_jax.memory.lexicon import LONGEST
 from dellm_jax.mind import create, respond
-from dellm_jax.persistence import load_newest, read_note, save_generation
+from dellm_jax.persistence import save_generation
 from dellm_jax.persistence.files import write_atomically
 from dellm_jax.rest.wake import wake
 from dellm_jax.speech import RATE, Listener, Partial, Transcribe, Utterance, experience_of, transcriber
+from dellm_jax.streams.texts import shortened
 from dellm_jax.types import Dellm, Experience, Mind, Schedule
 from experiments import build
 from experiments.command import configuration, guarded, own_settings, run_folder
 from experiments.config import register, sound
+from experiments.left import left_by, snapshots
 from experiments.train import CONF
 
 ROOM = 64  # concepts of a new life
@@ -65,14 +68,15 @@ class Settings:
 
 @dataclass
 class Hearer:
-    """A life that listens, the names of its concepts, and how long each answer took (ms after speech fell silent)."""
+    """A life that listens, the concepts that it was told of and how they are called, and how long each answer took (ms
+    after speech fell silent)."""
 
     mind: Mind
     life: Dellm
     schedule: Schedule
-    names: list[str]
     folder: Path
     config: DictConfig
+    told: dict[int, str] = field(default_factory=dict)
     took: list[float] = field(default_factory=list)
 
 
@@ -82,31 +86,33 @@ def newborn(overrides: list[str]) -> Hearer:
         config = sound(compose("listen", overrides))
     mind, folder = build.mind(config), Path(f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S}").resolve()
     life = create(mind, build.architecture(config, ROOM), jax.random.key(config.seed))
-    return Hearer(mind, life, build.schedule(config), [], folder, config)
+    if life.memory.procedural is None:
+        raise SpeechError("rules=0 leaves a life no room for names; give it 1 or more")
+    return Hearer(mind, life, build.schedule(config), folder, config)
 
 
 def reloaded(folder: Path, console: Console) -> Hearer:
     """The life of a run, as its newest snapshot has it."""
     config = configuration(folder)
     mind = build.mind(config)
-    life, path, skipped = load_newest(_snapshots(folder), partial(create, mind, key=jax.random.key(config.seed)))
+    life, skipped = left_by(folder, config, mind)
     for reason in skipped:
         say(console, reason)
-    note = read_note(path).get("concepts")
-    names = json.loads(note) if note else list(build.curriculum(config).corpus.concepts)
-    return Hearer(mind, life, build.schedule(config), names, folder, config)
+    return Hearer(mind, life, build.schedule(config), folder, config)
 
 
 def concept_of(hearer: Hearer, text: str) -> int | None:
-    """The number of the concept that is said or spoken of, the longest name first; a new one; None if none may be."""
-    said = " ".join(text.casefold().split())
-    for name in sorted(hearer.names, key=len, reverse=True):
-        if f" {name.casefold()} " in f" {said} ":
-            return hearer.names.index(name)
-    if not said or hearer.config.stream.corpus or len(hearer.names) >= hearer.life.architecture.concepts:
+    """The number of the concept that is said or spoken of, the longest name first; a new one, which the life then calls
+    so; None if none may be."""
+    said, names = " ".join(text.casefold().split()), words.names(hearer.life)
+    for name in sorted(names.known, key=len, reverse=True):
+        if f" {name} " in f" {said} ":
+            return names.known[name]
+    if not said or hearer.config.stream.corpus or names.free < 0:
         return None
-    hearer.names.append(said)
-    return len(hearer.names) - 1
+    hearer.told[names.free] = shortened(said, LONGEST)
+    hearer.life = corrections.name(hearer.life, hearer.told)
+    return names.free
 
 
 def answered(hearer: Hearer, utterance: Utterance, console: Console, learn: bool) -> Experience | None:
@@ -115,15 +121,16 @@ def answered(hearer: Hearer, utterance: Utterance, console: Console, learn: bool
     response = jax.block_until_ready(respond(hearer.mind, hearer.life, asked))
     now = monotonic()
     hearer.took.append(1e3 * (now - utterance.ceased))
-    known = len(hearer.names)
+    known = len(hearer.told)
     target = concept_of(hearer, utterance.text) if learn else None
     say(console, f"     heard  {displayed(utterance.text) or '(nothing that is a word)'}")
     concept = int(response.concept[0])
     if np.asarray(hearer.life.homeostasis[CONCEPTS]["active"])[concept] > 0:
-        say(console, f"understood  {displayed(hearer.names[concept])}, {float(response.confidence[0]):.0%} sure")
+        called = displayed(words.called(hearer.life, concept))
+        say(console, f"understood  {called}, {float(response.confidence[0]):.0%} sure")
     else:
         say(console, "understood  nothing: no concept is known yet")
-    learned = f"learn it as {'a new' if target == known else 'a known'} concept"
+    learned = f"learn it as {'a new' if len(hearer.told) > known else 'a known'} concept"
     idle = "nothing: it names no concept, or there is no room" if learn else "answer only"
     say(console, f"       did  {idle if target is None else learned}")
     waited, worked = utterance.recorded - utterance.ceased, utterance.transcribed - utterance.recorded
@@ -184,7 +191,7 @@ def hear(settings: Settings, said: list[np.ndarray], hearer: Hearer, transcribe:
         stream = listened(hearer, listener, console, settings.learn)
         try:
             for phase, life, _ in live(hearer.mind, hearer.life, stream, hearer.schedule):
-                hearer.life = life
+                hearer.life = corrections.name(life, hearer.told)  # the loop has no words
                 if phase == "rest":
                     say(console, "    rested")
         except DellmError as error:
@@ -194,16 +201,16 @@ def hear(settings: Settings, said: list[np.ndarray], hearer: Hearer, transcribe:
         say(console, f"from the end of speech to the response: median {middle:.0f} ms, p95 {late:.0f} ms")
     if settings.learn and hearer.took:
         save(hearer)
-        say(console, f"{len(hearer.names)} concepts; go on with it by run={hearer.folder}")
+        known = words.health(hearer.life)["concepts"]
+        say(console, f"{known} concepts; go on with it by run={hearer.folder}")
     if failed:
         raise failed
 
 
 def save(hearer: Hearer) -> None:
-    """The life and the names of its concepts, where `run` finds them."""
+    """The life, where `run` finds it."""
     write_atomically(hearer.folder / "config.yaml", OmegaConf.to_yaml(hearer.config).encode())
-    keep, note = max(1, hearer.config.keep_snapshots), {"concepts": json.dumps(hearer.names)}
-    save_generation(_snapshots(hearer.folder), hearer.mind, hearer.life, keep, note)
+    save_generation(snapshots(hearer.folder), hearer.mind, hearer.life, max(1, hearer.config.keep_snapshots))
 
 
 def say(console: Console, line: str) -> None:
@@ -219,10 +226,6 @@ def parsed(arguments: list[str]) -> tuple[Settings, list[str]]:
     if settings.run and rest:
         raise SpeechError(f"run= goes on with a life as it is; {rest[0]} is for a new one")
     return settings, rest
-
-
-def _snapshots(folder: Path) -> Path:
-    return folder / "lives" / "dellm" / "snapshots"
 
 
 def sounds(file: str) -> list[np.ndarray]:
