@@ -38,10 +38,11 @@ from experiments.cells import averaged, cells
 from experiments.command import guarded, one_line
 from experiments.config import ConfigError, register, sound
 from experiments.log import Record
+from experiments.naming import naming
 from experiments.origin import ROOT, commit, machine
 
 CONF = ROOT / "conf"
-PROTOCOLS = corrections.PROTOCOLS | binding.PROTOCOLS
+PROTOCOLS = corrections.PROTOCOLS | binding.PROTOCOLS | {"naming": naming}
 SWITCHES = ("suite", "methods", "streams", "seeds", "jobs", "results", "work")
 CELLS_A_WORKER = 12
 LACKING = 3  # how many rows that a table lacks are named
@@ -116,7 +117,7 @@ def live_cell(cell: Cell, work: Path) -> list[dict[str, Any]]:
         for stale in (done, folder / "lived.json", folder / "metrics.jsonl"):
             stale.unlink(missing_ok=True)
         compilation.persist(Path(pooch.os_cache("dellm_jax")) / "compiled")
-        found = [one | origin for one in (_corrected if cell.protocol else _lived_alone)(cell, config, folder)]
+        found = [one | origin for one in (_by_protocol if cell.protocol else _lived_alone)(cell, config, folder)]
         write_atomically(told, OmegaConf.to_yaml(config).encode())
         write_atomically(done, json.dumps(found).encode())
         return found
@@ -133,7 +134,7 @@ def _lived_alone(cell: Cell, config: DictConfig, folder: Path) -> list[dict[str,
     return cells(cell.stream, cell.method, cell.seed, plan, lived, cell.told)
 
 
-def _corrected(cell: Cell, config: DictConfig, folder: Path) -> list[dict[str, Any]]:
+def _by_protocol(cell: Cell, config: DictConfig, folder: Path) -> list[dict[str, Any]]:
     """A cell for every moment of the protocol."""
     del folder
     how, began, out = dict(cell.protocol), perf_counter(), []
