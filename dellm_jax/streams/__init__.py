@@ -16,7 +16,7 @@ from dellm_jax.streams.fsdd import fsdd
 from dellm_jax.streams.mnist_fsdd import mnist_fsdd
 from dellm_jax.streams.pictures import fashion_mnist, mnist
 from dellm_jax.streams.regression import slowly_changing_regression
-from dellm_jax.streams.texts import banking77, clinc150
+from dellm_jax.streams.texts import banking77, clinc150, clinc150_out_of_scope
 from dellm_jax.streams.views import padded
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "by_group",
     "class_incremental",
     "clinc150",
+    "clinc150_out_of_scope",
     "digits",
     "fashion_mnist",
     "fsdd",

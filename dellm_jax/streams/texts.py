@@ -36,6 +36,16 @@ def clinc150(root: Path | str | None = None, validation: bool = False) -> Corpus
     return labelled_texts(name, parts["train"], parts[test], CLINC_WIDTH, domain)
 
 
+def clinc150_out_of_scope(root: Path | str | None = None, validation: bool = False) -> np.ndarray:
+    """Queries that mean none of the 150 intents, uint8 [K, 136]: 1,000 for testing, or 100 for choosing by.
+
+    `root`: see `fetch.locate`.
+    """
+    part = "oos_val" if validation else "oos_test"
+    queries = read_clinc(locate("clinc150", root)["data_full.json"], (part,))[part]
+    return written([shortened(query, CLINC_WIDTH) for query, _ in queries], CLINC_WIDTH)
+
+
 def banking77(root: Path | str | None = None) -> Corpus:
     """Questions of 77 intents to a bank, text uint8 [K, 256]: 10,003 for training and 3,080 for testing.
 
@@ -66,11 +76,11 @@ def shortened(text: str, width: int) -> str:
     return text.encode()[:width].decode(errors="ignore")
 
 
-def read_clinc(path: Path) -> dict[str, Pairs]:
-    """data_full.json -> (query, intent) pairs of "train", "val" and "test"; what is out of scope is left out."""
+def read_clinc(path: Path, parts: Sequence[str] = PARTS) -> dict[str, Pairs]:
+    """data_full.json -> (query, intent) pairs of its `parts`; what is out of scope is in parts of its own."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return {part: [(str(query), str(intent)) for query, intent in content[part]] for part in PARTS}
+        return {part: [(str(query), str(intent)) for query, intent in content[part]] for part in parts}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise StreamError(f"{path} cannot be read as queries ({error}); delete it or copy it again") from error
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dellm_jax.errors import StreamError
-from dellm_jax.streams import banking77, clinc150, fetch, gather
+from dellm_jax.streams import banking77, clinc150, clinc150_out_of_scope, fetch, gather
 from dellm_jax.streams.texts import labelled_texts, read_clinc, read_csv, shortened
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -20,6 +20,8 @@ QUERIES = {
     "val": [["how late is it", "time"]],
     "test": [["my balance please", "balance"], ["hello in french", "translate"]],
     "oos_train": [["why", "oos"]],
+    "oos_val": [["where am i", "oos"]],
+    "oos_test": [["who is it", "oos"], ["ä" * 99, "oos"]],
 }
 DOMAINS = {"utility": ["time"], "banking": ["balance"], "travel": ["translate"]}
 BANKING = [
@@ -68,6 +70,13 @@ def test_clinc_offers_its_validation_queries_and_does_without_domains(root):
     assert corpus.name == "clinc150/validation" and texts(corpus.test) == ["how late is it"]
     assert texts(corpus.train) == texts(clinc150(root).train)
     assert corpus.train.group is None and corpus.test.group is None
+
+
+def test_clinc_offers_what_is_out_of_scope_apart(root):
+    asked, chosen_on = clinc150_out_of_scope(root), clinc150_out_of_scope(root, validation=True)
+    assert asked.shape == (2, 136) and asked.dtype == np.uint8
+    said = [bytes(row).rstrip(b"\0").decode() for row in np.concatenate([chosen_on, asked])]
+    assert said == ["where am i", "who is it", "ä" * 68]
 
 
 def test_banking_reads_quoted_texts_and_cuts_the_long_ones(root):
