@@ -16,7 +16,6 @@ from experiments.lives import Plan
 
 ASSEMBLY_OF = {"image": "vision", "audio": "hearing", "text": "reading", "signal": "touch"}
 CONCEPT_QUANTUM = 16
-HELD_OUT = 10
 
 
 def curriculum(config: DictConfig) -> Curriculum:
@@ -62,7 +61,7 @@ def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> A
         quantum=size.quantum,
         episodic_bytes=size.episodic_bytes if remembers else 0,
         answers=config.answers,
-        held_out=HELD_OUT if config.rest else 0,
+        held_out=config.held_out if config.rest else 0,
         semantic=remembers and config.semantic,
         semantic_chunk=max(config.semantic_chunk, config.cycle.batch),
         imagery=tuple(config.imagery) if remembers else (),

@@ -15,6 +15,7 @@ RANGES: dict[str, tuple[int, int | None]] = {
     "keep_snapshots": (0, None),
     "rules": (0, None),
     "binding": (0, None),
+    "held_out": (0, None),
     "size.units": (1, None),
     "size.quantum": (1, None),
     "cycle.batch": (1, None),
@@ -127,8 +128,9 @@ class Config:
 
     `validation` > 0 cuts that share from the training split and asks it instead of the test split, so that settings are
     never chosen on the latter. `sharp`: senses at full resolution, so that what is remembered is raw; `answers`:
-    episodes keep how they were answered; `imagery`: the senses dreamt of; `rules`: room for corrections; `binding`: how
-    many numbers all senses share (0: they are not bound). `questions` bounds every exam but the last, `examine_every`
+    episodes keep how they were answered; `held_out`: one in so many is not learned from but judges nights; `imagery`:
+    the senses dreamt of; `rules`: room for corrections; `binding`: how many numbers all senses share (0: they are not
+    bound). `questions` bounds every exam but the last, `examine_every`
     (stretches) adds exams within days.
     """
 
@@ -136,6 +138,7 @@ class Config:
     validation: float = 0.0
     sharp: bool = False
     answers: bool = False
+    held_out: int = 10
     questions: int = 0
     examine_every: int = 0
     semantic: bool = True
