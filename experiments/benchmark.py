@@ -39,10 +39,11 @@ from experiments.command import guarded, one_line
 from experiments.config import ConfigError, register, sound
 from experiments.log import Record
 from experiments.naming import naming
+from experiments.offline import offline
 from experiments.origin import ROOT, commit, machine
 
 CONF = ROOT / "conf"
-PROTOCOLS = corrections.PROTOCOLS | binding.PROTOCOLS | {"naming": naming}
+PROTOCOLS = corrections.PROTOCOLS | binding.PROTOCOLS | {"naming": naming, "offline": offline}
 SWITCHES = ("suite", "methods", "streams", "seeds", "jobs", "results", "work")
 CELLS_A_WORKER = 12
 LACKING = 3  # how many rows that a table lacks are named
