@@ -31,12 +31,16 @@ Scores = Iterator[tuple[str, dict[str, float]]]
 
 
 def offline(config: DictConfig, method: str, seed: int) -> Scores:
-    """Live the stream as it is configured to its last night; then the accuracy of every way of knowing, and AUROCs."""
+    """Live the stream as it is configured, to its last night; then what is known, by every way of knowing."""
     plan = build.plan(config, method, checkpoints=False)
     newborn = create(plan.mind, plan.architecture, jax.random.key(seed))
-    *_, (_, state, _) = live(
-        plan.mind, newborn, days.stretches(plan.curriculum, plan.batch, plan.stretch), plan.schedule
-    )
+    stream = days.stretches(plan.curriculum, plan.batch, plan.stretch)
+    *_, (_, state, _) = live(plan.mind, newborn, stream, plan.schedule)
+    yield from examined(plan, state, config)
+
+
+def examined(plan: Plan, state: Dellm, config: DictConfig) -> Scores:
+    """Accuracies and AUROCs of a life, on the test and the validation queries."""
     root, chosen_on = config.data.root, instantiate(config.stream.corpus, validation=True).test
     right, of_scores = {}, {}
     for part, split in (("validation_", chosen_on), ("", plan.curriculum.corpus.test)):

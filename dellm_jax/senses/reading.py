@@ -24,7 +24,7 @@ class Text:
     a name, a code). Otherwise it is a sentence: split into words (ASCII letters of either case, digits, bytes from 128
     on; all else separates), grams of bytes within each framed word, and grams of 1 to `words` words within the framed
     text. `expansion`: so many frozen random rectified features for semantic memory, for which buckets must be a power
-    of two (0: the percept itself).
+    of two (0: the percept itself). What a rest varies: the share `leave_out` of the grams of a text is left out.
     """
 
     width: int = 16
@@ -34,6 +34,7 @@ class Text:
     shortest: int = 1
     words: int = 0
     expansion: int = 0
+    leave_out: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.width, self.buckets, self.longest) < 1:
@@ -44,6 +45,10 @@ class Text:
             )
         if min(self.words, self.expansion) < 0:
             raise ArchitectureError(f"sense {self.name!r}: words and expansion must be at least 0, got {self}")
+        if not 0 <= self.leave_out < 1:
+            raise ArchitectureError(
+                f"sense {self.name!r}: leave_out is {self.leave_out}; choose a share from 0 to below 1"
+            )
         if self.expansion and self.buckets & (self.buckets - 1):
             raise ArchitectureError(
                 f"sense {self.name!r}: an expansion needs buckets to be a power of two, got buckets={self.buckets}"
@@ -105,9 +110,10 @@ class Text:
         return self.perceive(code)
 
     def augment(self, key: Array, percept: Array) -> Array:
-        """A text stays as it is written: leaving out some of its grams was measured not to help."""
-        del key
-        return percept
+        """The same text without a share `leave_out` of its grams, every one drawn alone."""
+        if not self.leave_out:
+            return percept
+        return _scaled(jnp.where(jax.random.bernoulli(key, self.leave_out, percept.shape), 0.0, percept))
 
     def draw_filters(self, key: Array) -> Array:
         """Signs [blocks, rounds, 1, buckets] of the random rotations; hashing alone needs none: an empty array."""

@@ -42,6 +42,7 @@ LITTLE = (
     "cycle.batch=4",
     "cycle.stretch=3",  # the last moment of a day is empty, so that semantic memory follows all of it
     "rest=none",
+    "cycle.rehearse=0",
     "semantic_chunk=4",
     "stream.image.height=16",
     "stream.image.width=16",

@@ -460,6 +460,20 @@ def test_the_grams_of_a_short_sentence():
     np.testing.assert_allclose(percept[percept > 0], 8 / np.sqrt(13), rtol=1e-5)
 
 
+def test_a_rest_leaves_grams_out_and_adds_none():
+    """The share of them that it says, of texts as long as before; the same text where it says none."""
+    sense = Text(width=40, buckets=4096, shortest=2, longest=4, words=2, leave_out=0.25)
+    percept = text(SENTENCES[:1] * 200, sense)
+    varied = np.asarray(sense.augment(jax.random.key(0), jnp.asarray(percept)))
+    grams = percept[0] > 0
+    assert not varied[:, ~grams].any() and len(np.unique(varied > 0, axis=0)) > 100
+    assert (varied[:, grams] > 0).mean() == pytest.approx(0.75, abs=0.03)
+    np.testing.assert_allclose(np.linalg.norm(varied, axis=1), 8, rtol=1e-5)
+    np.testing.assert_array_equal(Text(width=40).augment(jax.random.key(0), percept), percept)
+    with pytest.raises(ArchitectureError, match="leave_out is 1"):
+        Text(leave_out=1.0)
+
+
 @pytest.mark.parametrize(("shortest", "longest", "words"), [(1, 1, 1), (2, 5, 2), (1, 3, 3), (3, 4, 1), (2, 2, 9)])
 def test_sentences_are_read_as_a_slow_reader_reads_them(shortest, longest, words):
     """Every gram that the slow reader finds is counted in its published bucket, and nothing else."""
@@ -551,7 +565,7 @@ SENSES = [
     Image(4, 4, code_side=4, code_bits=1, filters=2, kernel=5, stride=3, cells=3),
     Audio(samples=700, mels=9, code_frames=2, code_mels=5, code_bits=4, filters=3, cells=2),
     Waveform(samples=700, longest=600, filters=3),
-    Text(width=5, buckets=24),
+    Text(width=5, buckets=24, leave_out=0.3),
     Text(width=5, buckets=32, words=2, expansion=40),
     Signal(7, -3.0, 2.0, code_bits=4, filters=5),
     FourierImage(5, 4, 2, code_side=4, filters=6),
