@@ -122,7 +122,7 @@ def test_a_suite_says_what_it_needs(suite: str) -> None:
     assert {"seeds", "streams", "methods"} <= set(plan) <= known
     for where in plan["streams"].values():
         assert {"overrides"} <= set(where) <= {"overrides", "told", "without", "methods", "protocol"}
-        assert where.get("protocol", {}).get("kind") in (None, *PROTOCOLS)
+        assert where.get("protocol", {}).get("kind") in (None, *benchmark.PROTOCOLS)
         assert {*where.get("without", []), *where.get("methods", {})} <= set(plan["methods"])
     assert plan.get("against") in (None, *plan["methods"])
     assert {stream for streams in plan.get("averages", {}).values() for stream in streams} <= set(plan["streams"])

@@ -47,7 +47,8 @@ def test_intents_are_known_and_what_is_none_of_them_is_told(monkeypatch) -> None
     (sense,) = plan.architecture.senses
     known = state.memory.semantic["text"]
     features = sense.expand(known.filters, sense.perceive(train.banks["text"]))
-    known = semantic.solve(semantic.observe(known, features, train.target, np.ones(train.target.size, np.float32)))
+    known = jax.jit(semantic.gather)(known, features, train.target, np.ones(train.target.size, np.float32))
+    known = jax.jit(semantic.solve)(known)
     concepts = state.homeostasis[CONCEPTS] | {"active": (known.count > 0).astype(np.float32)}
     state = state.replace(
         memory=state.memory.replace(semantic={"text": known}),
