@@ -86,9 +86,9 @@ def planned(plan: dict[str, Any], methods: list[str], streams: list[str], seeds:
                 if chosen and method not in where.get("without", []):
                     special = where.get("methods", {}).get(method, [])
                     overrides = (*where["overrides"], *how, *special, f"seed={seed}", "log=none")
-                    yield Cell(
-                        stream, method, seed, overrides, where.get("told", ""), tuple(where.get("protocol", {}).items())
-                    )
+                    protocol = where.get("protocol", {}).items()
+                    fixed = tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in protocol)
+                    yield Cell(stream, method, seed, overrides, where.get("told", ""), fixed)
 
 
 def composed(cell: Cell) -> DictConfig:
