@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 
 from dellm_jax import streams
 from experiments import benchmark, build, dream, evaluate, lives
-from experiments.benchmark import PROTOCOLS
 from experiments.config import sound
 
 GROUPS = sorted({path.parent.name for path in jobs.CONF.glob("*/*.yaml")})

@@ -9,7 +9,7 @@ import optax
 import pytest
 from small_lives import assert_same
 
-from dellm_jax import corrections, surgery
+from dellm_jax import amend, corrections, surgery
 from dellm_jax.acts import ACTS, experience_payload
 from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
@@ -205,7 +205,7 @@ def of_a_new_one(state, text="quite another thing", concept=NEW, called="thing")
 
 def test_undoing_a_new_concept_gives_its_place_and_its_name_back(life):
     """As it was in every leaf, but for the count of rules and rounding; so it can be told something else there."""
-    settled = absorbed(life)
+    settled = amend.anew(MIND, absorbed(life))
     state, report = undo(MIND, of_a_new_one(life))
     assert report["unborn"] == 1
     taught = state.memory.procedural.taught
