@@ -10,7 +10,7 @@ from dellm_jax.memory.belief import Belief, together, weight
 from dellm_jax.types import Array, Dellm, Response
 
 
-def expanded(state: Dellm, percepts: Percepts) -> dict[str, Array]:
+def features_of(state: Dellm, percepts: Percepts) -> dict[str, Array]:
     """The frozen features [B, n] of every sense that is there."""
     return {
         sense.name: sense.expand(state.memory.semantic[sense.name].filters, percepts.values[sense.name])
@@ -21,7 +21,7 @@ def expanded(state: Dellm, percepts: Percepts) -> dict[str, Array]:
 
 def beliefs(state: Dellm, percepts: Percepts) -> dict[str, Belief]:
     """What every sense that is there tells of the one representation of all of them."""
-    return {sense: binding.belief(state.memory.binding, sense, x) for sense, x in expanded(state, percepts).items()}
+    return {sense: binding.belief(state.memory.binding, sense, x) for sense, x in features_of(state, percepts).items()}
 
 
 def belief(state: Dellm, percepts: Percepts) -> Belief:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dellm_jax import amend, obey
+from dellm_jax import agreement, amend, obey
 from dellm_jax import experience as experiences
 from dellm_jax.architecture import CONCEPTS, Architecture
 from dellm_jax.errors import CorrectionError
@@ -18,6 +18,7 @@ from dellm_jax.mind import respond, respond_to
 from dellm_jax.types import Array, Dellm, Experience, Mind, Report, Response
 
 AS_IT_THOUGHT = -1
+UNBORN = -1e8  # log-probabilities below are of concepts that nobody met
 WEIGHT = 0.35  # of a corrected instance in semantic memory: errors lie at the borders of concepts, and would move them
 
 
@@ -73,7 +74,7 @@ def _correct(
     mind: Mind, state: Dellm, experience: Experience, known: bool, room: bool, saying: Saying
 ) -> tuple[Dellm, tuple[Array, ...]]:
     percepts = experiences.perceive(state.architecture, experience)
-    features = obey.features_of(state, percepts)
+    features = agreement.features_of(state, percepts)
     memory, semantics, homeostasis = state.memory.procedural, state.memory.semantic, state.homeostasis
     fast = state.memory.fast
     codes, present = experiences.encode(state.architecture, experience)
@@ -211,6 +212,8 @@ def why(mind: Mind, state: Dellm, experience: Experience, most: int = 3) -> dict
     rule, concept = int(response.rule[0]), int(response.concept[0])
     by = {}
     for expert, log_p in response.by.items():
+        if expert == "corrections" and not np.ptp(log_p[0][log_p[0] > UNBORN]):
+            continue  # nothing that is alike was corrected
         best = np.argsort(-log_p[0])[:most]
         by[expert] = [(int(c), float(np.exp(log_p[0, c]))) for c in best]
     evidence = {

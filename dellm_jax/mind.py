@@ -9,21 +9,11 @@ import jax.numpy as jnp
 from flax.core import meta
 
 from dellm_jax import experience as experiences
-from dellm_jax import rehearsal
-from dellm_jax.agreement import doubted, expanded
+from dellm_jax import rehearsal, remember
+from dellm_jax.agreement import doubted
 from dellm_jax.architecture import CONCEPTS, Architecture
 from dellm_jax.assemblies import adapt
-from dellm_jax.memory import (
-    Memory,
-    binding,
-    episodic,
-    fast_weights,
-    imagery,
-    lexicon,
-    moments,
-    procedural,
-    semantic,
-)
+from dellm_jax.memory import episodic, procedural, semantic
 from dellm_jax.obey import obeyed
 from dellm_jax.study import learn
 from dellm_jax.trees import named_key
@@ -32,7 +22,6 @@ from dellm_jax.types import Array, Clock, Dellm, Experience, Lesson, Mind, Respo
 Recognise = Callable[[semantic.Semantic, Array], Array]
 
 FIRING_TARGET = 0.15
-APART = 10
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -42,58 +31,17 @@ def create(mind: Mind, architecture: Architecture, key: Array) -> Dellm:
     variables = meta.unbox(module.init(named_key(key, "body")))
     scalar = partial(jnp.asarray, dtype=jnp.float32)
     whole = partial(jnp.zeros, (), jnp.int32)
-    memories = {
-        sense.name: semantic.empty(
-            sense.draw_filters(named_key(key, f"filters/{sense.name}")),
-            sense.features,
-            architecture.concepts,
-            architecture.semantic_chunk,
-        )
-        for sense in architecture.senses
-        if architecture.semantic
-    }
-    code_bytes = {sense.name: sense.code_bytes for sense in architecture.senses}
+    memory = remember.newborn(mind, architecture, key)
     return Dellm(
         architecture=architecture,
         params=variables["params"],
         homeostasis=variables["homeostasis"],
         learner=mind.rule.init(variables["params"]),
-        memory=Memory(
-            episodic.empty(
-                code_bytes,
-                architecture.episodic_bytes,
-                architecture.concepts,
-                architecture.answers,
-                architecture.held_out,
-            ),
-            memories,
-            {
-                sense.name: imagery.empty(sense.latents, architecture.concepts)
-                for sense in architecture.senses
-                if sense.name in architecture.imagery
-            },
-            mind.imagination.create(architecture, named_key(key, "imagination")) if mind.imagination else None,
-            procedural.empty(code_bytes, architecture.rules, architecture.concepts) if architecture.rules else None,
-            lexicon.empty(architecture.rules + architecture.concepts) if architecture.rules else None,
-            {
-                sense.name: fast_weights.empty(sense.features, architecture.concepts)
-                for sense in architecture.senses
-                if architecture.rules
-            },
-            binding.empty(
-                {sense.name: sense.features for sense in architecture.senses},
-                architecture.binding,
-                architecture.semantic_chunk,
-                moments.empty(code_bytes, architecture.episodic_bytes),
-                named_key(key, "binding"),
-            )
-            if architecture.binding
-            else None,
-        ),
+        memory=memory,
         hyper={
             "threshold_speed": scalar(mind.threshold_speed),
             "firing_target": scalar(FIRING_TARGET),
-            "trust": {expert: scalar(1.0) for expert in ("cortex", *memories)},
+            "trust": {expert: scalar(1.0) for expert in ("cortex", *memory.semantic)},
         }
         | ({"radius": scalar(procedural.RADIUS)} if architecture.rules else {}),
         key=named_key(key, "life"),
@@ -108,7 +56,7 @@ def respond(mind: Mind, state: Dellm, experience: Experience) -> Response:
     A life that was corrected obeys; one that binds its senses is less sure where they are in conflict.
     """
     percepts = experiences.perceive(state.architecture, experience)
-    return obeyed(state, percepts, doubted(state, percepts, respond_to(mind, state, percepts)))
+    return doubted(state, percepts, obeyed(state, percepts, respond_to(mind, state, percepts)))
 
 
 def respond_to(
@@ -187,15 +135,12 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
             state.hyper["firing_target"],
         ),
         learner=learner,
-        memory=Memory(
+        memory=state.memory.replace(
             episodic=episodic.write(remembered, places, codes, present, target, valid, logits),
-            semantic=_observe(state, batch, percepts, valid),
-            imagery=_picture(state, batch, codes, valid),
+            semantic=remember.observed(state, batch, percepts, valid),
+            imagery=remember.pictured(state, batch, codes, valid),
             generator=generator,
-            procedural=state.memory.procedural,
-            lexicon=state.memory.lexicon,
-            fast=state.memory.fast,
-            binding=_bind(state, batch, percepts, codes, present, lived, named_key(for_write, "moments")),
+            binding=remember.bound(state, batch, percepts, codes, present, lived, named_key(for_write, "moments")),
         ),
         key=key,
         clock=clock.replace(
@@ -221,49 +166,3 @@ def _name_concepts(homeostasis: Any, target: Array, valid: Array) -> Any:
     concepts = homeostasis[CONCEPTS]
     active = concepts["active"].at[target].max(valid.astype(jnp.float32))
     return dict(homeostasis) | {CONCEPTS: concepts | {"active": active}}
-
-
-def _observe(
-    state: Dellm, batch: Experience, percepts: experiences.Percepts, valid: Array
-) -> dict[str, semantic.Semantic]:
-    """Semantic memory of every sense that took part observes what was lived."""
-    after = dict(state.memory.semantic)
-    for sense in state.architecture.senses:
-        if sense.name in after and sense.name in batch.senses:
-            known = after[sense.name]
-            features = sense.expand(known.filters, percepts.values[sense.name])
-            after[sense.name] = semantic.observe(known, features, batch.target, valid.astype(jnp.float32))
-    return after
-
-
-def _picture(state: Dellm, batch: Experience, codes: dict[str, Array], valid: Array) -> dict[str, imagery.Imagery]:
-    """So does imagery."""
-    after = dict(state.memory.imagery)
-    for sense in state.architecture.senses:
-        if sense.name in after and sense.name in batch.senses:
-            latents = sense.latent(codes[sense.name])
-            after[sense.name] = imagery.observe(after[sense.name], latents, batch.target, valid.astype(jnp.float32))
-    return after
-
-
-def _bind(
-    state: Dellm,
-    batch: Experience,
-    percepts: experiences.Percepts,
-    codes: dict[str, Array],
-    present: Array,
-    lived: Array,
-    key: Array,
-) -> binding.Binding | None:
-    """What was perceived through several senses goes together, whether it has a name or not.
-
-    One moment in APART is remembered as it was, and not learned from.
-    """
-    known = state.memory.binding
-    if known is None or len(batch.senses) < 2:
-        return known
-    for_choice, for_place = jax.random.split(key)
-    apart = lived & (jax.random.uniform(for_choice, lived.shape) < 1 / APART)
-    features = expanded(state, experiences.Percepts({s: percepts.values[s] for s in batch.senses}, {}))
-    known = binding.observe(known, features, (lived & ~apart).astype(jnp.float32))
-    return known.replace(moments=moments.keep(known.moments, codes, present, apart, for_place))

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from dellm_jax.agreement import features_of
 from dellm_jax.architecture import CONCEPTS
 from dellm_jax.experience import Percepts
 from dellm_jax.memory import fast_weights, procedural, semantic
@@ -42,15 +43,6 @@ def amended(state: Dellm, keys: dict[str, Array], response: Response) -> Respons
         log_probability=log_p,
         by=response.by | {"corrections": jax.nn.log_softmax(lean)},
     )
-
-
-def features_of(state: Dellm, percepts: Percepts) -> Features:
-    """Frozen features {sense: [B, n]} of what is perceived through every sense that is there."""
-    return {
-        sense.name: sense.expand(state.memory.semantic[sense.name].filters, percepts.values[sense.name])
-        for sense in state.architecture.senses
-        if sense.name in percepts.values
-    }
 
 
 def keys(state: Dellm, percepts: Percepts, features: Features) -> dict[str, Array]:

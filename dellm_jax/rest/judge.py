@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from dellm_jax import experience as experiences
+from dellm_jax.agreement import features_of
 from dellm_jax.memory import episodic, procedural, semantic
 from dellm_jax.mind import respond_to
-from dellm_jax.obey import amended, features_of, keys
+from dellm_jax.obey import amended, keys
 from dellm_jax.rest.rules import obedience, taught
 from dellm_jax.types import Array, Dellm, Mind, Response
 

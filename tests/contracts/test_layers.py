@@ -21,6 +21,7 @@ LEVELS = (
         "mind",
         "obey",
         "rehearsal",
+        "remember",
         "rest",
         "speech",
         "study",
