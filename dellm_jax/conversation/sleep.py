@@ -1,6 +1,7 @@
 """When a life that is talked to goes to sleep; its nights in the background, and who wakes it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from threading import Event, RLock, Thread
 
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from dellm_jax.types import Array, Dellm, Mind, Report, Schedule, Stage
 
 POLL_S = 0.2
 LULL_S = 3.0  # nobody is sent to sleep in the middle of a conversation, however tired
+BREATH_S, MOST_BREATHS = 0.25, 12  # what a night that was ended has still to do waits for such a pause; not for ever
 
 
 def restless(state: Dellm) -> int:
@@ -56,7 +58,7 @@ class Sleeper:
         self._home, self._schedule, self._clock, self._show = home, schedule, clock, show
         self._bed, self._closed, self._disturbed = RLock(), Event(), Event()
         self._night: Thread | None = None
-        self._quiet_since = clock()
+        self._quiet_since, self._spoken = clock(), 0
         self.fresh, self.report = restless(home.state), {}
 
     def disturb(self) -> None:
@@ -66,6 +68,16 @@ class Sleeper:
     def silence(self) -> None:
         """Nobody says anything from now on."""
         self._quiet_since = self._clock()
+        self._spoken += 1
+
+    def _woken(self, disturbed: Event) -> bool:
+        """Whether somebody woke the sleeper, who lets them finish first: judging and saving take the same processor."""
+        if disturbed.is_set():
+            for _ in range(MOST_BREATHS):
+                spoken = self._spoken
+                if self._closed.wait(BREATH_S) or spoken == self._spoken:
+                    break
+        return disturbed.is_set()
 
     def idle(self) -> bool:
         """Whether a night goes on; one begins where it is time for it."""
@@ -113,7 +125,7 @@ class Sleeper:
                 self._show(State("resting", stage, share))
 
         try:
-            self.report = self._home.rest(watched(self._schedule.night, tell), disturbed.is_set)
+            self.report = self._home.rest(watched(self._schedule.night, tell), partial(self._woken, disturbed))
             interrupted = any(what.endswith("/interrupted") for what in self.report)
             self.fresh -= 0 if interrupted else fresh
         except Exception as error:  # whatever it is, memory that ran out too: who sleeps must not fall silent
