@@ -417,6 +417,7 @@ def test_a_script_talks_to_it_and_goes_on_tomorrow(tmp_path):
     def run(lines, *arguments):
         command = [sys.executable, "-m", "experiments.interact", f"life={tmp_path / 'life'}", *arguments]
         environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "XDG_CACHE_HOME": str(tmp_path)}
+        environment |= {"PYTHONIOENCODING": "utf-8:strict"}  # as where people's locales are not C
         root = Path(__file__).parents[2]
         how = {"encoding": "utf-8", "errors": "surrogateescape", "cwd": root, "env": environment}
         return subprocess.run(command, input=lines, capture_output=True, **how)
