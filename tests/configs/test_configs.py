@@ -28,6 +28,8 @@ CELLS = [
 ]
 CHECKED: set[tuple] = set()  # bodies and laws that were found to live a batch of that size and shape
 EXPERIMENTS = sorted(jobs.CONF.glob("experiment/*.yaml"))
+# The one is lived in little by test_naming.py, the other is clinc150 with other numbers: a minute saved.
+LIVED = [path for path in EXPERIMENTS if path.stem not in ("art4apps", "clinc150_offline")]
 IN_DEFAULTS = ("size", "stream", "learning", "rest", "log")
 
 
@@ -169,7 +171,7 @@ def test_an_experiment_opens_with_command_cost_and_expectation(path: Path) -> No
         assert (jobs.CONF / "suite" / f"{path.stem}.yaml").exists()
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", LIVED, ids=lambda path: path.stem)
 def test_an_experiment_is_lived(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its laws, rhythm and kinds of memory, on noise of the shapes of its data, with a body of eight units."""
     jobs.stand_ins(monkeypatch)
