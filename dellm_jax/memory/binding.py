@@ -27,14 +27,16 @@ MOST = 0.98  # of the variance of what a sense tells that may be taken for what 
 
 @struct.dataclass
 class Binding:
-    """Of the moments lived through senses s and t: `count` [S, S] in the order of their names; `total` {s: [S, n_s]},
-    row t of which is the sum of x_s; `own` {s: packed sum of x_s x_s^T} and `across` {"s|t": sum of x_s x_t^T [n_s,
+    """Of the moments lived through senses s and t: `count` [S, S] in the order of their names; with x_s relative to the
+    `origin` {s: [n_s]}, what came first, lest the sums cancel in rounding: `total` {s: [S, n_s]}, row t of which is the
+    sum of x_s; `own` {s: packed sum of x_s x_s^T} and `across` {"s|t": sum of x_s x_t^T [n_s,
     n_t]}, but for the first `fill` of `pending` {s: [K, n_s]}. Of the d numbers of h: `directions` {s: [n_s, d]},
     together of variance 1, of which s has the `share` {s: [d]}; the `correlation` [d] that binds them; and the `bond`
     {s: [d]}, the mean of the correlations of s with every sense that it met, as much of which as `chance` is none.
     `moments`: some of those that were set apart."""
 
     count: Array = leaf("senses", "senses")
+    origin: dict[str, Array] = leaf("{}.features")
     total: dict[str, Array] = leaf("senses", "{}.features")
     own: dict[str, Array] = leaf("{}.pairs", "{}.block", "{}.block")
     across: dict[str, Array] = leaf("{}.one", "{}.other")
@@ -54,6 +56,7 @@ def empty(features: dict[str, int], numbers: int, chunk: int, kept: moments.Mome
     keys = dict(zip(senses, jax.random.split(key, len(senses)), strict=True))
     return Binding(
         count=jnp.zeros((len(senses), len(senses))),
+        origin={s: jnp.zeros((features[s],)) for s in senses},
         total={s: jnp.zeros((len(senses), features[s])) for s in senses},
         own={s: symmetric.zeros(features[s]) for s in senses},
         across={f"{s}|{t}": jnp.zeros((features[s], features[t])) for s, t in combinations(senses, 2)},
@@ -81,14 +84,23 @@ def observe(memory: Binding, features: dict[str, Array], valid: Array) -> Bindin
     # A loop of no or one turn instead of a branch: XLA keeps its operands in place.
     memory = jax.lax.while_loop(lambda m: m.fill + batch > chunk, lambda m: follow(absorb(m), AWAKE_STEPS), memory)
     there = jnp.array([float(s in features) for s in sorted(memory.own)])
-    lived = {s: x * valid[:, None] for s, x in features.items()}
+    origin = memory.origin | {s: _origin(memory, s, x, valid) for s, x in features.items()}
+    lived = {s: (x - origin[s]) * valid[:, None] for s, x in features.items()}
     return memory.replace(
+        origin=origin,
         count=memory.count + valid.sum() * jnp.outer(there, there),
         total=memory.total | {s: memory.total[s] + jnp.outer(there, x.sum(0)) for s, x in lived.items()},
         pending=memory.pending
         | {s: jax.lax.dynamic_update_slice(memory.pending[s], x, (memory.fill, 0)) for s, x in lived.items()},
         fill=memory.fill + batch,
     )
+
+
+def _origin(memory: Binding, sense: str, features: Array, valid: Array) -> Array:
+    """The mean of the first batch in which a sense took part."""
+    place = sorted(memory.own).index(sense)
+    mean = (features * valid[:, None]).sum(0) / jnp.maximum(valid.sum(), 1)
+    return jnp.where(memory.count[place, place] > 0, memory.origin[sense], mean)
 
 
 def absorb(memory: Binding) -> Binding:
@@ -104,9 +116,12 @@ def absorb(memory: Binding) -> Binding:
 
 
 def centre(memory: Binding, sense: str) -> Array:
-    """The mean of x_s over all moments that s took part in [n]."""
-    place = sorted(memory.own).index(sense)
-    return memory.total[sense][place] / jnp.maximum(memory.count[place, place], 1)
+    """The mean features of all moments that s took part in [n]."""
+    return memory.origin[sense] + _mean(memory, sense)
+
+
+def _mean(memory: Binding, sense: str) -> Array:
+    return memory.total[sense][sorted(memory.own).index(sense)] / _seen(memory, sense)
 
 
 def _seen(memory: Binding, sense: str) -> Array:
@@ -116,20 +131,20 @@ def _seen(memory: Binding, sense: str) -> Array:
 
 def _variance(memory: Binding, sense: str) -> Array:
     mean_power = symmetric.diagonal(memory.own[sense], memory.total[sense].shape[1]) / _seen(memory, sense)
-    return jnp.maximum(mean_power - centre(memory, sense) ** 2, 0)
+    return jnp.maximum(mean_power - _mean(memory, sense) ** 2, 0)
 
 
 def ridge(memory: Binding, sense: str) -> Array:
     """As that of semantic memory: 0.1 (n / N)^1.5 of the mean variance of n features over N moments, within [1e-4,
     0.3], and 3e-5 of their power."""
     features, seen = memory.total[sense].shape[1], _seen(memory, sense)
-    power = symmetric.diagonal(memory.own[sense], features).mean() / seen
-    return jnp.clip(0.1 * (features / seen) ** 1.5, 1e-4, 0.3) * _variance(memory, sense).mean() + 3e-5 * power + 1e-9
+    variance, power = _variance(memory, sense).mean(), (centre(memory, sense) ** 2).mean()
+    return jnp.clip(0.1 * (features / seen) ** 1.5, 1e-4, 0.3) * variance + 3e-5 * (variance + power) + 1e-9
 
 
 def _within(memory: Binding, sense: str, columns: Array) -> Array:
     """(Sigma_ss + ridge I) V."""
-    mean = centre(memory, sense)
+    mean = _mean(memory, sense)
     product = symmetric.product(memory.own[sense], columns) / _seen(memory, sense) - jnp.outer(mean, mean @ columns)
     return product + ridge(memory, sense) * columns
 
@@ -215,7 +230,7 @@ def solve(memory: Binding) -> Binding:
 
 def _root(memory: Binding, sense: str) -> Array:
     """L with L L^T = Sigma_ss + ridge I."""
-    features, mean = memory.total[sense].shape[1], centre(memory, sense)
+    features, mean = memory.total[sense].shape[1], _mean(memory, sense)
     dense = symmetric.dense(memory.own[sense], features) / _seen(memory, sense) - jnp.outer(mean, mean)
     return symmetric.root(dense, ridge(memory, sense))
 
