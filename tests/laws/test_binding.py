@@ -12,7 +12,7 @@ from small_lives import IMAGE, TEXT, arrays, assert_same, body, experiences, law
 from dellm_jax import axes
 from dellm_jax.errors import ArchitectureError, ExperienceError
 from dellm_jax.experience import validate
-from dellm_jax.memory import binding, moments
+from dellm_jax.memory import apart, binding, moments
 from dellm_jax.memory.belief import belong
 from dellm_jax.mind import respond
 from dellm_jax.rest import bind
@@ -105,6 +105,28 @@ def test_neither_order_nor_batches_matter_and_nothing_is_forgotten(memory):
     asked = perceived(20, 3)
     ratio = [belong(*(binding.belief(m, sense, asked[sense]) for sense in ("eye", "ear"))) for m in (memory, other)]
     np.testing.assert_allclose(*ratio, atol=0.05)
+
+
+def test_what_is_far_from_zero_varies_as_it_does():
+    """A hundred more in every feature: covariances of sums of squares would be rounding; in float64 they are these."""
+    lived = {sense: x + 100 for sense, x in perceived(5000, senses=("eye", "ear")).items()}
+    exact = np.cov(lived["ear"].T.astype(np.float64), lived["eye"].T.astype(np.float64), bias=True)[:5, 5:]
+    np.testing.assert_allclose(binding._between(binding.absorb(bound(lived)), "ear", "eye"), exact, atol=1e-3)
+
+
+def test_what_moments_set_apart_do_not_bear_out_is_chance():
+    """Of a hundred moments with nothing in common the sums find a bond; other moments say that it is none."""
+    random = np.random.default_rng(0)
+    nothing = {s: random.normal(size=(600, SIZES[s])).astype(np.float32) for s in ("eye", "ear")}
+    memory = solve(bound({sense: x[:100] for sense, x in nothing.items()}))
+    there = {"eye": jnp.ones(500), "ear": jnp.ones(500), "skin": jnp.zeros(500)}
+    told = {s: binding.told(memory, s, x[100:]) for s, x in nothing.items()} | {"skin": jnp.zeros((500, NUMBERS))}
+    sober = apart.sobered(memory, told, there)
+    assert memory.bond["eye"][0] > 0.2 and binding.loading(memory, "eye")[0] > 0.1
+    assert sober.chance == memory.bond["eye"][0] and not np.asarray(binding.loading(sober, "eye")).any()
+    assert apart.information(memory, told, there) < 0.05
+    blind = apart.sobered(memory, told, {s: jnp.zeros(500) for s in SIZES})
+    assert blind.chance == memory.chance
 
 
 def test_awake_it_follows(memory):
