@@ -258,12 +258,12 @@ def test_a_night_makes_what_it_was_told_its_own(tmp_path):
     )
     with talking(tmp_path, schedule=Schedule(night=night)) as talk:
         for text, name in (("play a song", "music"), ("turn on the light", "light"), ("more light", "light")):
-            talk.say(text)
-            talk.no(name)
-        assert talk.rest()["retire/retired"] == 3
+            understood = talk.say(text).answer == name  # what was said of the light speaks for more light
+            talk.say("yes") if understood else talk.no(name)
+        assert understood and talk.rest()["retire/retired"] == 2
         assert set(map(float, talk.home.state.hyper["trust"].values())) == {1.0}  # nothing is held out yet to judge by
         assert talk.say("some light please").answer == "light" and talk.say("some light please").because == "knowledge"
-        assert talk.status()["new_since_rest"] == 0 and talk.status()["corrections_retired"] == 3
+        assert talk.status()["new_since_rest"] == 0 and talk.status()["corrections_retired"] == 2
         talk.say("play a song")
         assert "what nights have learned" in talk.undo().did
 
