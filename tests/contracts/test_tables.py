@@ -21,6 +21,7 @@ from experiments.tables import (
     latex,
     markdown,
     paired,
+    plane,
     read_anchors,
     read_csv,
     rows,
@@ -383,6 +384,18 @@ def test_figure_is_written(tmp_path, metric):
     assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
     with pytest.raises(TableError, match=r"no row has the metric 'speed'; known are \['accuracy'"):
         figure(rows(CELLS[:3]), [], path, "speed")
+
+
+def test_two_metrics_against_each_other_need_two_methods(tmp_path):
+    cells = [
+        one
+        for method, gain in (("ours, awake", 0.2), ("ours, after a night", 0.4), ("theirs, awake", 0.3))
+        for one in (cell(method, seed, locality=1 - gain / 10 - seed / 100, gain=gain) for seed in (0, 1))
+    ]
+    path = plane(rows(cells), "locality", "gain", tmp_path / "new" / "plane.png")
+    assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
+    with pytest.raises(TableError, match="two methods with both 'locality' and 'gain'"):
+        plane(rows(cells[:4]), "locality", "gain", path)
 
 
 def test_committed_results_can_be_read_and_printed():
