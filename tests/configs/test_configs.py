@@ -119,7 +119,7 @@ def test_a_suite_says_what_it_needs(suite: str) -> None:
     """Its first line is how it is run; what it leaves out or treats otherwise exists; no cell comes twice."""
     text, plan = (jobs.CONF / "suite" / f"{suite}.yaml").read_text(), benchmark.suite(suite)
     assert text.startswith(f"# python -m experiments.benchmark suite={suite}")
-    known = {"averages", "against", "also", "metric", "methods", "seeds", "streams"}
+    known = {"averages", "against", "also", "metric", "methods", "plane", "seeds", "streams"}
     assert {"seeds", "streams", "methods"} <= set(plan) <= known
     for where in plan["streams"].values():
         assert {"overrides"} <= set(where) <= {"overrides", "told", "without", "methods", "protocol"}

@@ -135,7 +135,7 @@ def test_a_conflict_lowers_the_confidence_and_is_told(told, asked):
     single = jax.tree.map(lambda leaf: leaf[worst : worst + 1], unlike)
     said = thought(told, "this", single, respond(MIND, told, single), limits(told))
     assert said.conflict > 0.9 and "does not belong together" in understood(told, said)
-    assert evidence(MIND, told, Exchange("this", single, True, 0, -1))["conflict"] == pytest.approx(said.conflict)
+    assert evidence(MIND, told, Exchange("this", single, True, 0, -1), 0)["conflict"] == pytest.approx(said.conflict)
 
 
 def test_it_comes_back_from_a_snapshot_and_from_a_journal(life, tmp_path):
