@@ -18,14 +18,20 @@ from dellm_jax.types import Array, Dellm, Lesson, Mind, Report, Stage
 
 
 def internalise(
-    rule: optax.GradientTransformationExtraArgs, steps: int, batch: int = 64, chunk: int = 50, taught: float = 0.0
+    rule: optax.GradientTransformationExtraArgs,
+    steps: int,
+    batch: int = 64,
+    chunk: int = 50,
+    taught: float = 0.0,
+    doubt: float = 0.0,
 ) -> Stage:
     """`steps` updates by `rule`, each on `batch` examples: half instances of living rules, half episodes.
 
-    Without living rules nothing is done. How it is judged, and what `taught` is: see `gated.school`.
+    Without living rules nothing is done. How it is judged, and what `taught` and `doubt` are: see
+    `gated.school`.
     """
-    chunk = gated.chunks("internalise", steps, batch, chunk)
-    learnt = gated.school(_material(batch), rule, steps, chunk, taught)
+    chunk = gated.chunks("internalise", steps, batch, chunk, doubt)
+    learnt = gated.school(_material(batch), rule, steps, chunk, taught, doubt)
 
     def pieces(mind: Mind, state: Dellm, key: Array) -> Iterator[tuple[Dellm, Report]]:
         memory = state.memory.procedural
