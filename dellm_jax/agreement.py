@@ -4,19 +4,10 @@ from functools import reduce
 
 import jax.numpy as jnp
 
-from dellm_jax.experience import Percepts
+from dellm_jax.experience import Percepts, features_of
 from dellm_jax.memory import binding
 from dellm_jax.memory.belief import Belief, together, weight
 from dellm_jax.types import Array, Dellm, Response
-
-
-def features_of(state: Dellm, percepts: Percepts) -> dict[str, Array]:
-    """The frozen features [B, n] of every sense that is there."""
-    return {
-        sense.name: sense.expand(state.memory.semantic[sense.name].filters, percepts.values[sense.name])
-        for sense in state.architecture.senses
-        if sense.name in percepts.values
-    }
 
 
 def beliefs(state: Dellm, percepts: Percepts) -> dict[str, Belief]:

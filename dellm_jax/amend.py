@@ -5,8 +5,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from dellm_jax import agreement, obey
 from dellm_jax import experience as experiences
+from dellm_jax import obey
 from dellm_jax.memory import fast_weights, semantic
 from dellm_jax.memory.fast_weights import FastWeights
 from dellm_jax.memory.procedural import ALIVE
@@ -40,7 +40,7 @@ def anew(mind: Mind, state: Dellm) -> Dellm:
     def some(places: Array) -> tuple[dict[str, Array], Array]:
         percepts = instances(state, places)
         thought = respond_to(mind, state, percepts)
-        found = obey.keys(state, percepts, agreement.features_of(state, percepts))
+        found = obey.keys(state, percepts, experiences.features_of(state, percepts))
         pushes = fast_weights.push(thought.log_probability, memory.concept[places])
         return {sense: key * counts[places, None] for sense, key in found.items()}, pushes * counts[places, None]
 

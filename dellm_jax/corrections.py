@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dellm_jax import agreement, amend, obey
+from dellm_jax import amend, obey
 from dellm_jax import experience as experiences
-from dellm_jax.architecture import CONCEPTS, Architecture
+from dellm_jax.architecture import CONCEPTS
 from dellm_jax.errors import CorrectionError
 from dellm_jax.memory import lexicon, procedural, semantic
 from dellm_jax.memory.procedural import NONE, Instance, Saying
@@ -74,7 +74,7 @@ def _correct(
     mind: Mind, state: Dellm, experience: Experience, known: bool, room: bool, saying: Saying
 ) -> tuple[Dellm, tuple[Array, ...]]:
     percepts = experiences.perceive(state.architecture, experience)
-    features = agreement.features_of(state, percepts)
+    features = experiences.features_of(state, percepts)
     memory, semantics, homeostasis = state.memory.procedural, state.memory.semantic, state.homeostasis
     fast = state.memory.fast
     codes, present = experiences.encode(state.architecture, experience)
@@ -91,7 +91,7 @@ def _correct(
         concepts = homeostasis[CONCEPTS]
         weight = jnp.where(concepts["active"][concept] > 0, WEIGHT, 1.0) * (had == 0)
         how = semantic.gather if room else semantic.observe
-        semantics = _told(state.architecture, semantics, percepts, experience.target, weight, how)
+        semantics = _told(semantics, features, percepts.presence, experience.target, weight, how)
         edited = amend.edited(mind, state, percepts, features, concept)
         fast = jax.tree.map(partial(jnp.where, had > 0), fast, edited)
         active = concepts["active"].at[concept].set(1.0)
@@ -106,22 +106,16 @@ def _correct(
 
 
 def _told(
-    architecture: Architecture,
-    semantics: dict[str, semantic.Semantic],
-    percepts: experiences.Percepts,
+    known: dict[str, semantic.Semantic],
+    features: dict[str, Array],
+    presence: dict[str, Array],
     target: Array,
     weight: Array,
     how: Callable[..., semantic.Semantic],
 ) -> dict[str, semantic.Semantic]:
     """Semantic memory of every sense that is there after it observed one instance, or forgot it: `how`."""
-    after = dict(semantics)
-    for sense in architecture.senses:
-        if sense.name in percepts.values:
-            known = after[sense.name]
-            features = sense.expand(known.filters, percepts.values[sense.name])
-            there = percepts.presence.get(sense.name, jnp.ones((1,)))
-            after[sense.name] = how(known, features, target, weight * there)
-    return after
+    there = {sense: presence.get(sense, jnp.ones((1,))) for sense in features}
+    return dict(known) | {sense: how(known[sense], x, target, weight * there[sense]) for sense, x in features.items()}
 
 
 def undo(mind: Mind, state: Dellm) -> tuple[Dellm, Report]:
@@ -150,9 +144,9 @@ def _undo(state: Dellm, place: Array) -> tuple[Dellm, Array]:
     memory, architecture = state.memory.procedural, state.architecture
     codes = {sense: known[place][None] for sense, known in memory.codes.items()}
     percepts = experiences.decode(architecture, codes, memory.present[place][None])
-    concept = memory.concept[place]
+    features, concept = experiences.features_of(state, percepts), memory.concept[place]
     weight, known = memory.weight[place], state.memory.semantic
-    semantics = _told(architecture, known, percepts, concept[None], weight, semantic.forget)
+    semantics = _told(known, features, percepts.presence, concept[None], weight, semantic.forget)
     # A concept that lived already would have been told with less weight.
     own = (weight == 1) & (memory.standing[place] == procedural.ALIVE)
     unborn = own & procedural.alone(memory, place) & ~_learned(state, semantics, concept)

@@ -7,7 +7,7 @@ import numpy as np
 
 from dellm_jax.architecture import Architecture
 from dellm_jax.errors import ExperienceError
-from dellm_jax.types import UNNAMED, Array, Experience
+from dellm_jax.types import UNNAMED, Array, Dellm, Experience
 
 
 class Percepts(NamedTuple):
@@ -110,6 +110,16 @@ def decode(architecture: Architecture, codes: dict[str, Array], bits: Array) -> 
         values[sense.name] = sense.decode(codes[sense.name]) * there[:, None]
         presence[sense.name] = there
     return Percepts(values, presence)
+
+
+def features_of(state: Dellm, percepts: Percepts) -> dict[str, Array]:
+    """The frozen features [B, n] that semantic memory knows each sense by, of every sense that is there."""
+    known = state.memory.semantic
+    return {
+        sense.name: sense.expand(known[sense.name].filters, percepts.values[sense.name])
+        for sense in state.architecture.senses
+        if sense.name in percepts.values and sense.name in known
+    }
 
 
 def drop_senses(chance: Array, percepts: Percepts) -> Percepts:

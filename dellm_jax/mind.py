@@ -72,12 +72,9 @@ def respond_to(
     thought = mind.module(state.architecture).apply(variables, *percepts)
     born = state.homeostasis[CONCEPTS]["active"] > 0
     by = {"cortex": _normalised(thought.logits, born)}
-    for sense in state.architecture.senses:
-        if sense.name in percepts.values and sense.name in state.memory.semantic:
-            known = state.memory.semantic[sense.name]
-            evidence = recognise(known, sense.expand(known.filters, percepts.values[sense.name]))
-            there = percepts.presence.get(sense.name)
-            by[sense.name] = _normalised(evidence if there is None else evidence * there[:, None], born)
+    for sense, features in experiences.features_of(state, percepts).items():
+        evidence, there = recognise(state.memory.semantic[sense], features), percepts.presence.get(sense)
+        by[sense] = _normalised(evidence if there is None else evidence * there[:, None], born)
     trust = state.hyper["trust"]
     combined = _normalised(sum(trust[expert] * jnp.where(born, log_p, 0.0) for expert, log_p in by.items()), born)
     return Response(combined.argmax(1), jnp.exp(combined.max(1)), combined, by)
@@ -120,10 +117,6 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
     correct = (logits.argmax(1) == target) & valid
     lived_many = lived.sum(dtype=jnp.int32)
     clock = state.clock
-    generator = state.memory.generator
-    if mind.imagination is not None:
-        (seen,) = mixed.values.values()
-        generator = mind.imagination.learn(generator, seen, rehearsal.shares(lesson), for_imagination)
     after = state.replace(
         params=params,
         homeostasis=adapt(
@@ -139,7 +132,7 @@ def awake_step(mind: Mind, state: Dellm, batch: Experience) -> tuple[Dellm, dict
             episodic=episodic.write(remembered, places, codes, present, target, valid, logits),
             semantic=remember.observed(state, batch, percepts, valid),
             imagery=remember.pictured(state, batch, codes, valid),
-            generator=generator,
+            generator=remember.imagined(mind, state, mixed, lesson, for_imagination),
             binding=remember.bound(state, batch, percepts, codes, present, lived, named_key(for_write, "moments")),
         ),
         key=key,

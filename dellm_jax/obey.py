@@ -3,9 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from dellm_jax.agreement import features_of
 from dellm_jax.architecture import CONCEPTS
-from dellm_jax.experience import Percepts
+from dellm_jax.experience import Percepts, features_of
 from dellm_jax.memory import fast_weights, procedural, semantic
 from dellm_jax.memory import sketches as sketching
 from dellm_jax.memory.sketches import SKETCH, sketch, unit

@@ -1,10 +1,12 @@
 """What the memories of a life are at birth, and what a waking moment leaves in them."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from dellm_jax import experience as experiences
-from dellm_jax.agreement import features_of
+from dellm_jax import rehearsal
 from dellm_jax.architecture import Architecture
 from dellm_jax.memory import (
     Memory,
@@ -18,7 +20,7 @@ from dellm_jax.memory import (
     semantic,
 )
 from dellm_jax.trees import named_key
-from dellm_jax.types import Array, Dellm, Experience, Mind
+from dellm_jax.types import Array, Dellm, Experience, Lesson, Mind
 
 APART = 10
 
@@ -64,13 +66,9 @@ def observed(
     state: Dellm, batch: Experience, percepts: experiences.Percepts, valid: Array
 ) -> dict[str, semantic.Semantic]:
     """Semantic memory of every sense that took part observes what was lived."""
-    after = dict(state.memory.semantic)
-    for sense in state.architecture.senses:
-        if sense.name in after and sense.name in batch.senses:
-            known = after[sense.name]
-            features = sense.expand(known.filters, percepts.values[sense.name])
-            after[sense.name] = semantic.observe(known, features, batch.target, valid.astype(jnp.float32))
-    return after
+    known, weight = dict(state.memory.semantic), valid.astype(jnp.float32)
+    lived = _features(state, batch, percepts)
+    return known | {sense: semantic.observe(known[sense], x, batch.target, weight) for sense, x in lived.items()}
 
 
 def pictured(state: Dellm, batch: Experience, codes: dict[str, Array], valid: Array) -> dict[str, imagery.Imagery]:
@@ -81,6 +79,14 @@ def pictured(state: Dellm, batch: Experience, codes: dict[str, Array], valid: Ar
             latents = sense.latent(codes[sense.name])
             after[sense.name] = imagery.observe(after[sense.name], latents, batch.target, valid.astype(jnp.float32))
     return after
+
+
+def imagined(mind: Mind, state: Dellm, percepts: experiences.Percepts, lesson: Lesson, key: Array) -> Any:
+    """What makes up percepts learns from the lesson; of a mind without imagination, nothing."""
+    if mind.imagination is None:
+        return state.memory.generator
+    (seen,) = percepts.values.values()
+    return mind.imagination.learn(state.memory.generator, seen, rehearsal.shares(lesson), key)
 
 
 def bound(
@@ -101,6 +107,10 @@ def bound(
         return known
     for_choice, for_place = jax.random.split(key)
     apart = lived & (jax.random.uniform(for_choice, lived.shape) < 1 / APART)
-    features = features_of(state, experiences.Percepts({s: percepts.values[s] for s in batch.senses}, {}))
-    known = binding.observe(known, features, (lived & ~apart).astype(jnp.float32))
+    known = binding.observe(known, _features(state, batch, percepts), (lived & ~apart).astype(jnp.float32))
     return known.replace(moments=moments.keep(known.moments, codes, present, apart, for_place))
+
+
+def _features(state: Dellm, batch: Experience, percepts: experiences.Percepts) -> dict[str, Array]:
+    """Of the senses that took part."""
+    return experiences.features_of(state, experiences.Percepts({s: percepts.values[s] for s in batch.senses}, {}))

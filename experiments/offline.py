@@ -77,9 +77,8 @@ def _asked(plan: Plan, state: Dellm, texts: np.ndarray) -> tuple[dict[str, np.nd
 @jax.jit
 def _evidence(state: Dellm, experience: Experience) -> jax.Array:
     """w_c (x - m) - w_c (mu_c - m) / 2 of the texts and every concept [B, C]."""
-    (sense,) = state.architecture.senses
     known, percepts = state.memory.semantic["text"], experiences.perceive(state.architecture, experience)
-    evidence = semantic.log_evidence(known, sense.expand(known.filters, percepts.values["text"]))
+    evidence = semantic.log_evidence(known, experiences.features_of(state, percepts)["text"])
     return jnp.where(known.count > 0, evidence, -jnp.inf)
 
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from dellm_jax import experience as experiences
 from dellm_jax.architecture import CONCEPTS
 from dellm_jax.memory import episodic, semantic
+from dellm_jax.memory.sketches import unit
 from dellm_jax.rest.novelty import threshold
 from dellm_jax.senses import Text
 from dellm_jax.types import Array, Dellm, Experience
@@ -54,15 +55,9 @@ def limits(state: Dellm) -> dict[str, Array]:
 def _likeness(state: Dellm, percepts: experiences.Percepts) -> dict[str, Array]:
     """Cosines [B, C] through every sense that is there; 0 for concepts of which nothing was observed."""
     alike = {}
-    for sense in state.architecture.senses:
-        if sense.name in percepts.values:
-            known = state.memory.semantic[sense.name]
-            features, means = sense.expand(known.filters, percepts.values[sense.name]), semantic.means(known)
-            met = (known.count > 0).astype(jnp.float32)
-            centre = means.sum(0) / (met.sum() + 1)
-            alike[sense.name] = _unit(features - centre) @ _unit((means - centre) * met[:, None]).T
+    for sense, features in experiences.features_of(state, percepts).items():
+        known = state.memory.semantic[sense]
+        means, met = semantic.means(known), (known.count > 0).astype(jnp.float32)
+        centre = means.sum(0) / (met.sum() + 1)
+        alike[sense] = unit(features - centre) @ unit((means - centre) * met[:, None]).T
     return alike
-
-
-def _unit(x: Array) -> Array:
-    return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-9)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from dellm_jax.axes import leaf
+from dellm_jax.memory import symmetric
 from dellm_jax.types import Array
 
 KEY = 1024
@@ -69,14 +70,15 @@ def edited(
     """Fast weights after edits all at once: keys {sense: [R, K]}, pushes [R, C], zero where there is nothing to say.
 
     P = (lambda N (C / tr C + b I / K) + sum k k^T)^-1 and W = (sum push k^T) P, of the second moments C [K, K] of the
-    keys of all N experiences that were `lived`.
+    keys of all N experiences that were `lived`; a push is shared among the senses there are.
     """
     several = jnp.maximum(sum((own**2).sum(1, keepdims=True) > 0 for own in keys.values()), 1)
     found = {}
     for sense, own in keys.items():
         size, trace = own.shape[1], jnp.trace(curvatures[sense])
-        share = curvatures[sense] / jnp.where(trace > 0, trace, 1.0) + BLANK * jnp.eye(size) / size
-        stiff = STIFFNESS * jnp.maximum(lived[sense], 1.0) * share + own.T @ own
-        ease = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(stiff), jnp.eye(size))
+        share = curvatures[sense] / jnp.where(trace > 0, trace, 1.0)
+        stiff = STIFFNESS * jnp.maximum(lived[sense], 1.0)
+        lower = symmetric.root(stiff * share + own.T @ own, stiff * BLANK / size)
+        ease = jax.scipy.linalg.cho_solve((lower, True), jnp.eye(size))
         found[sense] = FastWeights((pushes / several).T @ own @ ease, ease, lived[sense])
     return found

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import jax
 
-from dellm_jax import agreement
 from dellm_jax import experience as experiences
 from dellm_jax.memory import apart, binding, moments
 from dellm_jax.rest.pieces import in_pieces
@@ -51,5 +50,5 @@ def _measured(state: Dellm) -> tuple[binding.Binding, Array]:
     """What binds, without what moments set apart show to be chance; and the information in those moments."""
     known = state.memory.binding
     percepts = experiences.decode(state.architecture, *moments.some(known.moments, MOMENTS))
-    told = {sense: binding.told(known, sense, x) for sense, x in agreement.features_of(state, percepts).items()}
+    told = {sense: binding.told(known, sense, x) for sense, x in experiences.features_of(state, percepts).items()}
     return apart.sobered(known, told, percepts.presence), apart.information(known, told, percepts.presence)

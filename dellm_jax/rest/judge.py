@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 
 from dellm_jax import experience as experiences
-from dellm_jax.agreement import features_of
 from dellm_jax.memory import episodic, procedural, semantic
 from dellm_jax.mind import respond_to
 from dellm_jax.obey import amended, keys
@@ -37,7 +36,7 @@ def held_out_responses(mind: Mind, state: Dellm, left_out: bool = False) -> tupl
         alone = experiences.Percepts({sense: values}, {})
         response = respond_to(mind, state, alone, recognise)
         if state.memory.fast and not left_out:  # as it would be said
-            response = amended(state, keys(state, alone, features_of(state, alone)), response)
+            response = amended(state, keys(state, alone, experiences.features_of(state, alone)), response)
         responses.append(response)
         weights.append(there * recalled.weight)
     return responses, recalled.target, jnp.stack(weights)

@@ -12,7 +12,7 @@ concepts that were given another answer, and all the others.
 from collections.abc import Callable
 
 from experiments.corrections.answers import remaps, senses
-from experiments.corrections.fixes import Scores, cycles, fixes
+from experiments.corrections.errors import Scores, cycles, fixes
 
 PROTOCOLS: dict[str, Callable[..., Scores]] = {"fixes": fixes, "remaps": remaps, "cycles": cycles, "senses": senses}
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from test_corrections import LIGHT, MIND, MUSIC, ask, life, told, undo, utterance  # noqa: F401  (life is a fixture)
 
-from dellm_jax import agreement, amend, experience, obey
+from dellm_jax import amend, experience, obey
 from dellm_jax.memory import fast_weights, symmetric
 from dellm_jax.memory.sketches import sketch, sketch_gram
 
@@ -64,7 +64,7 @@ def test_undone_corrections_say_nothing(life):  # noqa: F811
 def leaning(state, text):
     """How much corrections raise the light above music."""
     percepts = experience.perceive(state.architecture, utterance(text))
-    keys = obey.keys(state, percepts, agreement.features_of(state, percepts))
+    keys = obey.keys(state, percepts, experience.features_of(state, percepts))
     lean = fast_weights.said(state.memory.fast, keys)[0]
     return float(lean[LIGHT] - lean[MUSIC])
 

@@ -119,7 +119,7 @@ def cycles(config: DictConfig, method: str, seed: int, knowledge: int, many: int
     yield ", before", {"accuracy": float(before.mean())}
     for turn in range(1, nights + 1):
         left = np.setdiff1d(pupil.others, told, assume_unique=True)
-        left = np.random.default_rng((seed, turn)).permutation(left)[: 10 * many]
+        left = np.random.default_rng((seed, turn)).permutation(left)[: 25 * many]
         missed = left[ask(pupil.plan, state, Questions("train", left)).concept != train.target[left]][:many]
         for row in missed:
             state, _ = _turn(pupil, teacher, state, row, train.target[row])
