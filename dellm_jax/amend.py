@@ -15,6 +15,7 @@ from dellm_jax.mind import respond_to
 from dellm_jax.types import Array, Dellm, Mind
 
 TOGETHER = 32
+FEW = 4  # experiences are no curvature
 
 
 def edited(
@@ -58,9 +59,12 @@ def anew(mind: Mind, state: Dellm) -> Dellm:
 
 
 def stale(state: Dellm) -> bool:
-    """Whether much was lived since the curvature was taken: more than twice what it was of."""
-    fast = state.memory.fast
-    return any(float(state.memory.semantic[sense].count.sum()) > 2 * float(own.lived) for sense, own in fast.items())
+    """Whether much was lived since the curvature was taken: more than four times what it was of.
+
+    To take it is the one slow part of a correction (tenths of a second), so a newborn's first few do without.
+    """
+    known, fast = state.memory.semantic, state.memory.fast
+    return any(float(known[sense].count.sum()) > 4 * max(float(own.lived), FEW) for sense, own in fast.items())
 
 
 def instances(state: Dellm, places: Array) -> experiences.Percepts:
