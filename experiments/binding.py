@@ -17,12 +17,12 @@ from dellm_jax.recall import recall, retrieve
 from dellm_jax.streams import Split, days
 from dellm_jax.types import UNNAMED, Dellm, Experience
 from experiments import build
+from experiments.cells import Scores
 from experiments.lives import Plan
 
 TOGETHER = 500
 QUESTIONS = 2000  # of every sense, which are also what is looked for
 PAIRS = 2000  # that are asked whether they are in conflict: every other is
-Scores = Iterator[tuple[str, dict[str, float]]]
 
 
 class Things(NamedTuple):

@@ -9,6 +9,7 @@ from dellm_jax import metrics
 from experiments.lives import Lived, Plan
 from experiments.tables import COSTS
 
+Scores = Iterator[tuple[str, dict[str, float]]]  # of parts of a protocol: (what follows the method's name, numbers)
 FINAL = 0.1  # share of the tasks at either end that plasticity is compared over
 
 

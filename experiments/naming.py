@@ -7,7 +7,6 @@ common (the picture, the sound, the word) is right for either. Then what was nev
 pixels or mirrored, sounds faster by a tenth or in noise 20 dB below them, words of languages that were never taught.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -21,6 +20,7 @@ from dellm_jax.recall import recall, retrieve
 from dellm_jax.streams import Corpus, days, gather
 from dellm_jax.types import Dellm, Experience
 from experiments import build
+from experiments.cells import Scores
 from experiments.lives import Plan
 
 MOVED = 4  # pixels
@@ -29,7 +29,6 @@ NOISE = 0.1  # of the root mean square of a clip: 20 dB below it
 WAYS = ("whole", "cortex", "semantic memory")
 ROUNDING = 0.1  # codes of one picture may differ by a level of 1/15
 SENSES = {"image": "image", "audio": "sound", "text": "word"}
-Scores = Iterator[tuple[str, dict[str, float]]]
 
 
 class Items(NamedTuple):

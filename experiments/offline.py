@@ -7,8 +7,6 @@ the mean of what it is taken for (`conversation.familiar`). Which one counts as 
 validation queries.
 """
 
-from collections.abc import Iterator
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,10 +22,10 @@ from dellm_jax.rest.novelty import auroc
 from dellm_jax.streams import clinc150_out_of_scope, days
 from dellm_jax.types import Dellm, Experience
 from experiments import build
+from experiments.cells import Scores
 from experiments.lives import Plan
 
 TOGETHER = 500
-Scores = Iterator[tuple[str, dict[str, float]]]
 
 
 def offline(config: DictConfig, method: str, seed: int) -> Scores:

@@ -55,10 +55,10 @@ def school(
     def learnt(mind: Mind, state: Dellm, prepared: Any, key: Array) -> Iterator[tuple[Dellm, Report]]:
         learner = rule.init(state.params)
         judged = episodic.judges(state.memory.episodic)
-        belief = _held_out_belief(mind, state) if judged else None
+        belief = held_out_belief(mind, state) if judged else None
         report = {"updates": 0.0}
         if judged:
-            least, weight = _held_out_losses(mind, state, belief, taught)
+            least, weight = held_out_losses(mind, state, belief, taught)
             evening = _mean(least, weight)
             report |= {"held_out_loss_before": evening, "held_out_loss_after": evening, "kept_step": 0.0}
         best, params = state.params, state.params
@@ -73,7 +73,7 @@ def school(
                 )
                 report |= {"updates": report["updates"] + some.size, "loss": float(loss)}
             if judged:
-                now, _ = _held_out_losses(mind, state.replace(params=params), belief, taught)
+                now, _ = held_out_losses(mind, state.replace(params=params), belief, taught)
                 above, error = _compared(now, least, weight)
                 least = now if above <= 0 else least
                 if above <= doubt * error:
@@ -87,13 +87,13 @@ def school(
 
 
 @partial(jax.jit, static_argnums=0)
-def _held_out_belief(mind: Mind, state: Dellm) -> Array:
+def held_out_belief(mind: Mind, state: Dellm) -> Array:
     """log p(concept) of the held-out episodes by the whole, through each sense alone [S, B, C]."""
     return jnp.stack([response.log_probability for response in held_out_responses(mind, state)[0]])
 
 
 @partial(jax.jit, static_argnums=(0, 3))
-def _held_out_losses(mind: Mind, state: Dellm, belief: Array, taught: float) -> tuple[Array, Array]:
+def held_out_losses(mind: Mind, state: Dellm, belief: Array, taught: float) -> tuple[Array, Array]:
     """What is learned at night, (-log p[target] + taught H(belief, p)) / (1 + taught), of held-out episodes; weights.
 
     p is the cortex's answer. Without the second term a cortex that is taught to doubt would seem to have got worse.

@@ -11,8 +11,9 @@ concepts that were given another answer, and all the others.
 
 from collections.abc import Callable
 
+from experiments.cells import Scores
 from experiments.corrections.answers import remaps, senses
-from experiments.corrections.errors import Scores, cycles, fixes
+from experiments.corrections.errors import cycles, fixes
 
 PROTOCOLS: dict[str, Callable[..., Scores]] = {"fixes": fixes, "remaps": remaps, "cycles": cycles, "senses": senses}
 

@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 from dellm_jax import corrections
 from dellm_jax.mind import respond
 from dellm_jax.types import Dellm
-from experiments.corrections.errors import Scores
+from experiments.cells import Scores
 from experiments.corrections.pupil import Answers, Questions, ask, ask_elsewhere, moment, schooled, slept
 
 

@@ -1,6 +1,5 @@
 """Its errors are put right, one by one: a thousand in a day, with a teacher who errs, or a few before every night."""
 
-from collections.abc import Iterator
 from time import perf_counter
 from typing import NamedTuple
 
@@ -11,12 +10,12 @@ from omegaconf import DictConfig
 from dellm_jax import trees
 from dellm_jax.mind import respond
 from dellm_jax.types import Dellm
+from experiments.cells import Scores
 from experiments.corrections.pupil import Answers, Pupil, Questions, ask, ask_elsewhere, moment, schooled, slept
 from experiments.corrections.teachers import TEACHERS, Teacher
 
 MILESTONES = (1, 10, 100, 1000)
 TOLD_AGAIN = 50
-Scores = Iterator[tuple[str, dict[str, float]]]
 
 
 class Errors(NamedTuple):
@@ -46,7 +45,8 @@ def fixes(config: DictConfig, method: str, seed: int, knowledge: int, many: int,
     test = pupil.plan.curriculum.corpus.test
     exam, errors = Questions("test", np.arange(test.target.size)), _errors(pupil, many, wrong, seed)
     yield ", before", {"accuracy": float(errors.before.mean())}
-    state, turns = teacher.first(pupil, pupil.state), []
+    state = asked = teacher.first(pupil, pupil.state)
+    turns = []
     for number, (row, concept) in enumerate(zip(errors.rows, errors.told, strict=True), 1):
         state, turn = _turn(pupil, teacher, state, row, concept)
         turns.append(turn)
@@ -57,7 +57,7 @@ def fixes(config: DictConfig, method: str, seed: int, knowledge: int, many: int,
             bytes_ = {"bytes_of_rules": float(trees.nbytes((state.memory.procedural, state.memory.fast)))}
             yield f", {number} awake", scores | _of_turns(turns) | bytes_
     again = Questions("train", errors.rows)
-    state = slept(pupil, teacher.examined(pupil, state, errors.rows), seed)
+    state = slept(pupil, asked, seed)
     rested = [ask(pupil.plan, state, questions) for questions in (exam, again)]
     yield ", after a night", errors.scores(test.target, *rested)
     yield ", fast memory wiped", errors.scores(test.target, *ask_elsewhere(pupil, state, [exam, again]))

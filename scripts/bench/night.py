@@ -114,8 +114,8 @@ def main():
 
     nights = []
     for night in range(NIGHTS):
-        belief = gated._held_out_belief(plan.mind, state)
-        judged = milliseconds(gated._held_out_losses, plan.mind, state, belief, 0.0)
+        belief = gated.held_out_belief(plan.mind, state)
+        judged = milliseconds(gated.held_out_losses, plan.mind, state, belief, 0.0)
         asked = milliseconds(judge, plan.mind, state), judged
         nights.append((*slept(plan, state, jax.random.key(night)), asked))
     for clock, name in enumerate(("by the clock on the wall", "by the clock of the processor")):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dellm_jax.errors import ArchitectureError
-from dellm_jax.senses import Audio, FourierImage, Image, Signal, Text, Waveform, grid
+from dellm_jax.senses import Audio, Bytes, FourierImage, Image, Signal, Text, Waveform, grid
 from dellm_jax.senses.hearing import mel_filterbank
 from dellm_jax.senses.reading import BEGIN, END
 
@@ -80,7 +80,9 @@ def anything(sense, many: int) -> np.ndarray:
     return generator.integers(info.min, info.max, (many, *sense.raw_shape), sense.raw_dtype, endpoint=True)
 
 
-@pytest.mark.parametrize("sense", [Image(5, 5, 2), Audio(samples=900, mels=7), Text(width=6)], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "sense", [Image(5, 5, 2), Audio(samples=900, mels=7), Text(width=6), Bytes(width=6)], ids=lambda s: type(s).__name__
+)
 def test_the_sharpest_code_loses_nothing(sense):
     """decode(encode(raw)) of `sharpest()` is perceive(raw) to half of one of 256 levels, in the same percept."""
     sharp, raw = sense.sharpest(), anything(sense, 2)
@@ -645,3 +647,38 @@ def test_impossible_sizes_are_refused(kind, sizes):
     with pytest.raises(ArchitectureError, match=f"sense 'odd'.*{list(sizes)[-1]}") as caught:
         kind(name="odd", **sizes)
     assert "\n" not in str(caught.value)
+
+
+def test_byte_after_byte_is_read_in_order():
+    """Every byte is signs of its own, at its moment; beyond the end there are none, and zero is no byte."""
+    sense = Bytes(width=256, bands=9)
+    (read,) = np.asarray(sense.perceive(np.arange(256, dtype=np.uint8)[None])).reshape(1, 256, 9)
+    assert not read[0].any() and set(np.unique(read[1:])) == {-1.0, 1.0} and len(np.unique(read, axis=0)) == 256
+    moments = text(["ab", "ba", ""], Bytes(width=3)).reshape(3, 3, 32)
+    np.testing.assert_array_equal(moments[0, :2], moments[1, 1::-1])
+    assert (moments[0, 0] != moments[0, 1]).any() and not moments[:, 2].any() and not moments[2].any()
+    with pytest.raises(ArchitectureError, match="bands is 7"):
+        Bytes(bands=7)
+
+
+def test_the_frozen_features_of_bytes_are_those_of_their_grams():
+    """expand(perceive(text)) is the same whichever way the text is read."""
+    how = {"width": 24, "buckets": 64, "longest": 3, "words": 2, "expansion": 16}
+    raw = np.stack([np.frombuffer(s.encode().ljust(24, b"\0"), np.uint8) for s in ("Straße 7", "a, b", "")])
+    filters = Text(**how).draw_filters(jax.random.key(0))
+    wanted, found = (sense.expand(filters, sense.perceive(raw)) for sense in (Text(**how), Bytes(**how)))
+    np.testing.assert_array_equal(found, wanted)
+    assert np.asarray(wanted)[:2].any(1).all()
+
+
+def test_bytes_are_left_out_as_blanks():
+    """A rest reads a share of the bytes as blanks, and nothing beyond the end; with none left out, the same text."""
+    sense, raw = Bytes(width=200, leave_out=0.25), np.full((1, 200), ord("x"), np.uint8) * (np.arange(200) < 150)
+    read, blank = sense.perceive(raw), sense.perceive(np.full((1, 200), ord(" "), np.uint8))
+    varied, same, empty = (
+        np.asarray(one).reshape(200, -1) for one in (sense.augment(jax.random.key(0), read), read, blank)
+    )
+    blanked = (varied == empty).all(1)
+    assert 0.15 < blanked[:150].mean() < 0.35 and not varied[150:].any()
+    np.testing.assert_array_equal(varied[~blanked], same[~blanked])
+    np.testing.assert_array_equal(Bytes(width=200).augment(jax.random.key(0), read), read)
