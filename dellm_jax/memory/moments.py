@@ -56,8 +56,9 @@ def some(memory: Moments, most: int) -> tuple[dict[str, Array], Array]:
     if not room:
         codes = {sense: jnp.zeros((most, known.shape[1]), jnp.uint8) for sense, known in memory.codes.items()}
         return codes, jnp.zeros((most,), jnp.uint8)
-    have = jnp.minimum(memory.seen, room)
-    place = jnp.arange(most) * jnp.maximum(have // most, 1)
+    have, nth = jnp.minimum(memory.seen, room), jnp.arange(most)
+    between = jnp.maximum(have, most)
+    place = nth * (between // most) + nth * (between % most) // most
     there = place < have
     place = jnp.where(there, place, 0)
     return {sense: known[place] for sense, known in memory.codes.items()}, memory.present[place] * there

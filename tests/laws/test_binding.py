@@ -155,6 +155,21 @@ def test_moments_are_a_uniform_sample_and_the_rest_leaves_no_trace():
     assert ((seen - lives * 6) ** 2 / (lives * 6)).sum() < 27.9
 
 
+@pytest.mark.parametrize("lived", [0, 3, 8, 13, 19, 40])
+def test_moments_are_drawn_evenly_from_the_first_to_the_last(lived):
+    """Of `lived` moments in 30 places 8 are drawn, no two the same; no gap is wider than another by more than one."""
+    codes = {"eye": jnp.arange(lived, dtype=jnp.uint8)[:, None]}
+    memory = moments.empty({"eye": 1}, 60)
+    if lived:
+        memory = moments.keep(memory, codes, jnp.ones(lived, jnp.uint8), jnp.ones(lived, bool), jax.random.key(0))
+    drawn, there = moments.some(memory.replace(codes={"eye": jnp.arange(30, dtype=jnp.uint8)[:, None]}), 8)
+    have = min(lived, 30)
+    places = np.asarray(drawn["eye"])[np.asarray(there) > 0, 0]
+    assert places.size == min(have, 8)
+    gaps = np.diff([*places, have]) if have else np.zeros(1)
+    assert gaps.max() - gaps.min() <= 1
+
+
 def test_what_nobody_named_is_as_padding_to_all_but_what_binds():
     """The same life as one in which it weighed nothing, bit for bit: body, learner and every other memory."""
     start = newborn(MIND, BODY)
