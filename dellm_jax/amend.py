@@ -7,9 +7,8 @@ import jax.numpy as jnp
 
 from dellm_jax import experience as experiences
 from dellm_jax import obey
-from dellm_jax.memory import fast_weights, semantic
+from dellm_jax.memory import fast_weights, procedural, semantic
 from dellm_jax.memory.fast_weights import FastWeights
-from dellm_jax.memory.procedural import ALIVE
 from dellm_jax.memory.sketches import sketch, sketch_gram
 from dellm_jax.mind import respond_to
 from dellm_jax.types import Array, Dellm, Mind
@@ -36,12 +35,14 @@ def anew(mind: Mind, state: Dellm) -> Dellm:
     """
     memory, fast = state.memory.procedural, state.memory.fast
     rules = memory.concept.size
-    counts = ((memory.standing == ALIVE) & (memory.weight > 0)).astype(jnp.float32)
+    counts = procedural.unlearned(memory).astype(jnp.float32)
+    unmoved = {sense: own.replace(moved=jnp.zeros_like(own.moved)) for sense, own in fast.items()}
+    blank = state.replace(memory=state.memory.replace(fast=unmoved))
 
     def some(places: Array) -> tuple[dict[str, Array], Array]:
         percepts = instances(state, places)
-        thought = respond_to(mind, state, percepts)
         found = obey.keys(state, percepts, experiences.features_of(state, percepts))
+        thought = obey.amended(blank, found, respond_to(mind, state, percepts))
         pushes = fast_weights.push(thought.log_probability, memory.concept[places])
         return {sense: key * counts[places, None] for sense, key in found.items()}, pushes * counts[places, None]
 

@@ -11,6 +11,7 @@ from dellm_jax.memory.sketches import SKETCH, sketch, unit
 from dellm_jax.types import Array, Dellm, Response
 
 Features = dict[str, Array]
+LESSON = 3.0  # how many experiences a correction counts as, where the cortex has not learned it; see LOG, 2026-11-23
 
 
 def obeyed(state: Dellm, percepts: Percepts, response: Response) -> Response:
@@ -29,19 +30,28 @@ def obeyed(state: Dellm, percepts: Percepts, response: Response) -> Response:
 
 
 def amended(state: Dellm, keys: dict[str, Array], response: Response) -> Response:
-    """The response with what the corrections of all that is alike have to say: log p + sum_s W_s k_s, normalised.
-
-    `by["corrections"]` is their say alone.
+    """The response with what the corrections of all that is alike have to say: log p + sum_s W_s k_s, normalised, where
+    the cortex is trusted a share of `learned` as much. `by["corrections"]` is their say alone.
     """
     born = state.homeostasis[CONCEPTS]["active"] > 0
     lean = jnp.where(born, fast_weights.said(state.memory.fast, keys), -1e9)
-    log_p = jax.nn.log_softmax(jnp.where(born, response.log_probability + lean, -1e9))
+    behind = (1 - learned(state)) * state.hyper["trust"]["cortex"] * response.by["cortex"]
+    log_p = jax.nn.log_softmax(jnp.where(born, response.log_probability - behind + lean, -1e9))
     return response._replace(
         concept=log_p.argmax(1),
         confidence=jnp.exp(log_p.max(1)),
         log_probability=log_p,
         by=response.by | {"corrections": jax.nn.log_softmax(lean)},
     )
+
+
+def learned(state: Dellm) -> Array:
+    """N / (N + 3 R): how much of its lessons the cortex has learned, of N experiences and R corrections since.
+
+    Semantic memory observes a correction at once, the cortex learns it at night; until then it speaks of yesterday.
+    """
+    lived = state.clock.experiences + 1.0
+    return lived / (lived + LESSON * procedural.unlearned(state.memory.procedural).sum())
 
 
 def keys(state: Dellm, percepts: Percepts, features: Features) -> dict[str, Array]:

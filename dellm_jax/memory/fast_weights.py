@@ -17,7 +17,8 @@ from dellm_jax.types import Array
 
 KEY = 1024
 STEP = 3.0  # how far an edit aims, in units of the gradient by the logits
-STIFFNESS = 4.0  # how much what was lived counts beside what was said; both chosen in LOG, 2026-11-23
+SHARPNESS = 7.0  # of what is thought, to edits: the pool of experts is far too modest where concepts are many
+STIFFNESS = 8.0  # how much what was lived counts beside what was said; all chosen in LOG, 2026-11-23
 BLANK = 0.01  # share of the curvature that is the same in all directions
 
 
@@ -43,8 +44,12 @@ def said(fast: dict[str, FastWeights], keys: dict[str, Array]) -> Array:
 
 
 def push(log_probability: Array, concept: Array) -> Array:
-    """s (e_c - p): where edits aim [B, C], from what is thought [B, C] and the concepts [B] it should be."""
-    return STEP * (jax.nn.one_hot(concept, log_probability.shape[1]) - jnp.exp(log_probability))
+    """s (e_c - softmax(t log p)): where edits aim [B, C], from what is thought [B, C] and the concepts [B] meant.
+
+    Sharper than the thought (t > 1), it lowers what the instance was taken for and leaves alone what nobody would say.
+    """
+    thought = jax.nn.softmax(SHARPNESS * log_probability)
+    return STEP * (jax.nn.one_hot(concept, log_probability.shape[1]) - thought)
 
 
 def edit(fast: dict[str, FastWeights], keys: dict[str, Array], push: Array) -> dict[str, FastWeights]:

@@ -107,6 +107,11 @@ def counting(memory: Procedural) -> Array:
     return (memory.standing == ALIVE) | (memory.standing == RETIRED)
 
 
+def unlearned(memory: Procedural) -> Array:
+    """Which rules [R] named a concept and are alive: nights have not yet made them what the life thinks by itself."""
+    return (memory.standing == ALIVE) & (memory.weight > 0)
+
+
 def said(memory: Procedural) -> Array:
     """The answer [R] that each rule still gives: a general one no longer where a newer counts for the same concept."""
     general = counting(memory) & memory.general & (memory.answer >= 0)

@@ -5,8 +5,9 @@ import numpy as np
 from test_corrections import LIGHT, MIND, MUSIC, ask, life, told, undo, utterance  # noqa: F401  (life is a fixture)
 
 from dellm_jax import amend, experience, obey
-from dellm_jax.memory import fast_weights, symmetric
+from dellm_jax.memory import fast_weights, procedural, symmetric
 from dellm_jax.memory.sketches import sketch, sketch_gram
+from dellm_jax.mind import respond_to
 
 RANDOM = np.random.default_rng(0)
 LIVED = jnp.asarray(RANDOM.normal(size=(60, 24)), jnp.float32) * jnp.linspace(2, 0.1, 24)
@@ -28,6 +29,14 @@ def test_one_edit_is_the_ridge_regression_of_what_it_aims_at():
         assert np.allclose(one.ease, anew.ease, rtol=1e-3, atol=1e-3)
         moved.append(float(jnp.abs(one.moved @ key / push).max()))
     assert moved[0] < 0.5 * moved[1] < 0.5
+
+
+def test_an_edit_takes_from_what_was_thought_and_not_from_the_rest():
+    """As much as it gives to what it should be; even where the thought is modest, as that of many concepts is."""
+    modest = jnp.log(jnp.float32([[0.3, 0.2, *[0.05] * 10]]))
+    aim = fast_weights.push(modest, jnp.int32([1]))[0]
+    assert abs(float(aim.sum())) < 1e-5 and aim.argmax() == 1 and aim.argmin() == 0
+    assert float(aim[0]) < -0.9 * float(aim[1]) and float(jnp.abs(aim[2:]).max()) < 0.01 * float(aim[1])
 
 
 def test_sketches_keep_angles_and_their_gram_is_that_of_the_sketches():
@@ -59,6 +68,23 @@ def test_undone_corrections_say_nothing(life):  # noqa: F811
     back = undo(MIND, told(first, "sing", LIGHT))[0]
     for sense, fast in first.memory.fast.items():
         assert float(jnp.abs(back.memory.fast[sense].moved - fast.moved).max()) < 0.01 * most_moved(first)
+
+
+def test_the_cortex_is_trusted_less_the_more_it_was_not_yet_taught(life):  # noqa: F811
+    """As if the pool had been fitted so; not at all if nothing was told, and no more once it is undone or learned."""
+    once = told(life, "some music", LIGHT)
+    twice = told(once, "sing", LIGHT)
+    assert 0 < obey.learned(twice) < obey.learned(once) < obey.learned(undo(MIND, once)[0]) == 1
+    rules = twice.memory.procedural
+    retired = rules.replace(standing=jnp.where(rules.standing == procedural.ALIVE, procedural.RETIRED, rules.standing))
+    assert obey.learned(twice.replace(memory=twice.memory.replace(procedural=retired))) == 1
+    trust = twice.hyper["trust"]
+    doubted = twice.replace(hyper=twice.hyper | {"trust": trust | {"cortex": obey.learned(twice) * trust["cortex"]}})
+    percepts = experience.perceive(life.architecture, utterance("more light"))
+    none = {sense: jnp.zeros((1, own.moved.shape[1])) for sense, own in twice.memory.fast.items()}
+    thought = obey.amended(twice, none, respond_to(MIND, twice, percepts)).log_probability
+    expected = respond_to(MIND, doubted, percepts).log_probability
+    assert np.allclose(thought[:, [LIGHT, MUSIC]], expected[:, [LIGHT, MUSIC]], rtol=1e-4, atol=1e-5)
 
 
 def leaning(state, text):
