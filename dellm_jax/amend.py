@@ -14,7 +14,8 @@ from dellm_jax.mind import respond_to
 from dellm_jax.types import Array, Dellm, Mind
 
 TOGETHER = 32
-FEW = 4  # experiences are no curvature
+RIGHT = 3.0  # how many were right, for one that is told to be wrong
+FEW = 16  # experiences are no curvature
 
 
 def edited(
@@ -22,7 +23,7 @@ def edited(
 ) -> dict[str, FastWeights]:
     """The fast weights after one edit: what is perceived (a batch of 1) is of this concept."""
     keys = obey.keys(state, percepts, features)
-    thought = obey.amended(state, keys, respond_to(mind, state, percepts))
+    thought = obey.amended(state, {}, respond_to(mind, state, percepts))
     push = fast_weights.push(thought.log_probability, concept[None])
     return fast_weights.edit(state.memory.fast, {sense: key[0] for sense, key in keys.items()}, push[0])
 
@@ -36,13 +37,11 @@ def anew(mind: Mind, state: Dellm) -> Dellm:
     memory, fast = state.memory.procedural, state.memory.fast
     rules = memory.concept.size
     counts = procedural.unlearned(memory).astype(jnp.float32)
-    unmoved = {sense: own.replace(moved=jnp.zeros_like(own.moved)) for sense, own in fast.items()}
-    blank = state.replace(memory=state.memory.replace(fast=unmoved))
 
     def some(places: Array) -> tuple[dict[str, Array], Array]:
         percepts = instances(state, places)
         found = obey.keys(state, percepts, experiences.features_of(state, percepts))
-        thought = obey.amended(blank, found, respond_to(mind, state, percepts))
+        thought = obey.amended(state, {}, respond_to(mind, state, percepts))
         pushes = fast_weights.push(thought.log_probability, memory.concept[places])
         return {sense: key * counts[places, None] for sense, key in found.items()}, pushes * counts[places, None]
 
@@ -52,7 +51,7 @@ def anew(mind: Mind, state: Dellm) -> Dellm:
     known = state.memory.semantic
     made = fast_weights.edited(
         {sense: _curvature(known[sense], own.ease.shape[0]) for sense, own in fast.items()},
-        {sense: known[sense].count.sum() for sense in fast},
+        weighed(state),
         keys,
         pushes,
     )
@@ -60,12 +59,18 @@ def anew(mind: Mind, state: Dellm) -> Dellm:
 
 
 def stale(state: Dellm) -> bool:
-    """Whether much was lived since the curvature was taken: more than four times what it was of.
+    """Whether much was lived since the curvature was taken: more than three times what it was of.
 
     To take it is the one slow part of a correction (tenths of a second), so a newborn's first few do without.
     """
-    known, fast = state.memory.semantic, state.memory.fast
-    return any(float(known[sense].count.sum()) > 4 * max(float(own.lived), FEW) for sense, own in fast.items())
+    now = weighed(state)
+    return any(float(now[sense]) > 3 * max(float(own.lived), FEW) for sense, own in state.memory.fast.items())
+
+
+def weighed(state: Dellm) -> dict[str, Array]:
+    """N + 3 R {sense: []}: how many experiences count beside R corrections: nobody says what was right."""
+    unsaid = RIGHT * procedural.unlearned(state.memory.procedural).sum()
+    return {sense: state.memory.semantic[sense].count.sum() + unsaid for sense in state.memory.fast}
 
 
 def instances(state: Dellm, places: Array) -> experiences.Percepts:

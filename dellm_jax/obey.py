@@ -11,7 +11,8 @@ from dellm_jax.memory.sketches import SKETCH, sketch, unit
 from dellm_jax.types import Array, Dellm, Response
 
 Features = dict[str, Array]
-LESSON = 3.0  # how many experiences a correction counts as, where the cortex has not learned it; see LOG, 2026-11-23
+LESSON = 3.0  # how many experiences a correction counts as, where the cortex has not learned it
+LEAST = 0.5
 
 
 def obeyed(state: Dellm, percepts: Percepts, response: Response) -> Response:
@@ -46,12 +47,13 @@ def amended(state: Dellm, keys: dict[str, Array], response: Response) -> Respons
 
 
 def learned(state: Dellm) -> Array:
-    """N / (N + 3 R): how much of its lessons the cortex has learned, of N experiences and R corrections since.
+    """max(1/2, N / (N + 3 R)): how much of its lessons the cortex learned, of N experiences and R corrections since.
 
-    Semantic memory observes a correction at once, the cortex learns it at night; until then it speaks of yesterday.
+    Semantic memory observes a correction at once, the cortex learns it at night; until then it speaks of yesterday. But
+    corrections are all of what is hard, and of the rest yesterday knew well.
     """
     lived = state.clock.experiences + 1.0
-    return lived / (lived + LESSON * procedural.unlearned(state.memory.procedural).sum())
+    return jnp.maximum(LEAST, lived / (lived + LESSON * procedural.unlearned(state.memory.procedural).sum()))
 
 
 def keys(state: Dellm, percepts: Percepts, features: Features) -> dict[str, Array]:

@@ -18,7 +18,7 @@ from dellm_jax.types import Array
 KEY = 1024
 STEP = 3.0  # how far an edit aims, in units of the gradient by the logits
 SHARPNESS = 7.0  # of what is thought, to edits: the pool of experts is far too modest where concepts are many
-STIFFNESS = 8.0  # how much what was lived counts beside what was said; all chosen in LOG, 2026-11-23
+STIFFNESS = 9.0  # how much what was lived counts beside what was said; all chosen in LOG, 2026-11-23
 BLANK = 0.01  # share of the curvature that is the same in all directions
 
 
@@ -53,11 +53,12 @@ def push(log_probability: Array, concept: Array) -> Array:
 
 
 def edit(fast: dict[str, FastWeights], keys: dict[str, Array], push: Array) -> dict[str, FastWeights]:
-    """W += push (P k)^T / (1 + sum k^T P k), and P -= (P k)(P k)^T / (1 + k^T P k) in every sense: keys {sense: [K]},
-    push [C].
+    """W += (push - sum W k) (P k)^T / (1 + sum k^T P k), and P -= (P k)(P k)^T / (1 + k^T P k) in every sense: keys
+    {sense: [K]}, push [C]. What was said already is not said again, so one by one comes to what all at once does.
 
-    Source: Sherman & Morrison (1950).
+    Source: recursive least squares (Plackett, 1950).
     """
+    push = push - sum(fast[sense].moved @ key for sense, key in keys.items())
     eased = {sense: fast[sense].ease @ key for sense, key in keys.items()}
     whole = 1 + sum(keys[sense] @ own for sense, own in eased.items())
     return fast | {

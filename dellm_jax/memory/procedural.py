@@ -16,7 +16,7 @@ from dellm_jax.axes import leaf
 from dellm_jax.memory.sketches import SKETCH
 from dellm_jax.types import Array
 
-RADIUS = 0.9
+RADIUS = 0.97
 FREE, ALIVE, RETIRED, SUPERSEDED = range(4)
 NONE = -1
 

@@ -31,6 +31,16 @@ def test_one_edit_is_the_ridge_regression_of_what_it_aims_at():
     assert moved[0] < 0.5 * moved[1] < 0.5
 
 
+def test_edits_one_by_one_come_to_what_all_at_once_do():
+    """However alike what they are about is: what was said already is not said again."""
+    keys = jnp.asarray(RANDOM.normal(size=(5, 24)) + 2, jnp.float32)
+    pushes = jnp.asarray(RANDOM.normal(size=(5, 3)), jnp.float32)
+    fast = made(jnp.zeros((1, 24)), jnp.zeros((1, 3)))
+    for key, push in zip(keys, pushes, strict=True):
+        fast = fast_weights.edit(fast, {"text": key}, push)
+    assert np.allclose(fast["text"].moved, made(keys, pushes)["text"].moved, rtol=1e-3, atol=1e-4)
+
+
 def test_an_edit_takes_from_what_was_thought_and_not_from_the_rest():
     """As much as it gives to what it should be; even where the thought is modest, as that of many concepts is."""
     modest = jnp.log(jnp.float32([[0.3, 0.2, *[0.05] * 10]]))
