@@ -4,4 +4,5 @@ set -euo pipefail
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 bash "$root/scripts/setup.sh" speech
 cd -- "$root"
-exec .venv/bin/python -m pytest -n 2 "$@"
+# A file is run by one process, so that what its tests share is made once.
+exec .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"

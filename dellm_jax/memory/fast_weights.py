@@ -25,7 +25,7 @@ BLANK = 0.01  # share of the curvature that is the same in all directions
 @struct.dataclass
 class FastWeights:
     """Of one sense with keys of K numbers: `moved` [C, K], what a key adds to the log-probability of each concept;
-    `ease` [K, K], the inverse of the curvature; and of how many experiences that was, `lived`."""
+    `ease` [K, K], the inverse of the curvature; and as how many experiences that counted, `lived`."""
 
     moved: Array = leaf("concepts", "{}.key")
     ease: Array = leaf("{}.key", "{}.key")
