@@ -39,20 +39,23 @@ def school(
     chunk: int,
     taught: float,
     doubt: float = 0.0,
-) -> Callable[[Mind, Dellm, Any, Array], Iterator[tuple[Dellm, Report]]]:
-    """(mind, state, prepared, key) -> what `steps` updates by `rule` on `material` make, and a report, piece by piece.
+) -> Callable[..., Iterator[tuple[Dellm, Report]]]:
+    """(mind, state, prepared, key, share = 1) -> what `steps` updates by `rule` on `material` make; a report.
 
     The state of the rule is born and dies here. After every `chunk` steps the held-out episodes judge; the chunk with
     the least loss is kept, which may be none. Where nothing is held out, the last is kept. With `doubt` > 0 it is the
-    last that is at most `doubt` standard errors of the paired difference above the least: of few episodes the least is
-    the luckiest, and where the rate falls the last steps are the best. With `taught` > 0 the cortex also learns what
-    the whole self of the evening, semantic memory included, believes of what it sees: loss + taught H(belief, p).
+    last that is at most `share` of `doubt` standard errors of the paired difference above the least: of few episodes
+    the least is the luckiest, and where the rate falls the last steps are the best. With `taught` > 0 the cortex also
+    learns what the whole self of the evening, semantic memory included, believes of what it sees: loss + taught
+    H(belief, p).
     Source: knowledge distillation (Hinton et al., 2015), from the fast system to the slow (McClelland et al., 1995);
     the rule of one standard error (Breiman et al., 1984).
     """
     laws = cache(partial(_night_laws, taught))
 
-    def learnt(mind: Mind, state: Dellm, prepared: Any, key: Array) -> Iterator[tuple[Dellm, Report]]:
+    def learnt(
+        mind: Mind, state: Dellm, prepared: Any, key: Array, share: float = 1.0
+    ) -> Iterator[tuple[Dellm, Report]]:
         learner = rule.init(state.params)
         judged = episodic.judges(state.memory.episodic)
         belief = held_out_belief(mind, state) if judged else None
@@ -76,7 +79,7 @@ def school(
                 now, _ = held_out_losses(mind, state.replace(params=params), belief, taught)
                 above, error = _compared(now, least, weight)
                 least = now if above <= 0 else least
-                if above <= doubt * error:
+                if above <= share * doubt * error:
                     best, report["kept_step"] = params, report["updates"]
                     report["held_out_loss_after"] = _mean(now, weight)
             else:

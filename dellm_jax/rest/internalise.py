@@ -16,6 +16,8 @@ from dellm_jax.rest.pieces import in_pieces
 from dellm_jax.rest.replay import episodes, varied
 from dellm_jax.types import Array, Dellm, Lesson, Mind, Report, Stage
 
+MANY = 100
+
 
 def internalise(
     rule: optax.GradientTransformationExtraArgs,
@@ -27,18 +29,19 @@ def internalise(
 ) -> Stage:
     """`steps` updates by `rule`, each on `batch` examples: half instances of living rules, half episodes.
 
-    Without living rules nothing is done. How it is judged, and what `taught` and `doubt` are: see
-    `gated.school`.
+    Without living rules nothing is done. How it is judged, and what `taught` and `doubt` are: see `gated.school`; of R
+    living rules R / (R + 100) of the doubt counts, for who was told little may lose little by it.
     """
     chunk = gated.chunks("internalise", steps, batch, chunk, doubt)
     learnt = gated.school(_material(batch), rule, steps, chunk, taught, doubt)
 
     def pieces(mind: Mind, state: Dellm, key: Array) -> Iterator[tuple[Dellm, Report]]:
         memory = state.memory.procedural
-        if memory is None or not bool((memory.standing == ALIVE).any()):
+        told = 0 if memory is None else int((memory.standing == ALIVE).sum())
+        if not told:
             yield state, {}
             return
-        yield from learnt(mind, state, None, key)
+        yield from learnt(mind, state, None, key, told / (told + MANY))
 
     return in_pieces(pieces)
 
