@@ -16,7 +16,7 @@ from dellm_jax.rest.pieces import in_pieces
 from dellm_jax.rest.replay import episodes, varied
 from dellm_jax.types import Array, Dellm, Lesson, Mind, Report, Stage
 
-MANY = 100
+MANY = 100  # corrections, from which on what they teach may weigh as much as what episodes lose
 
 
 def internalise(
