@@ -54,7 +54,7 @@ def push(log_probability: Array, concept: Array) -> Array:
 
 def edit(fast: dict[str, FastWeights], keys: dict[str, Array], push: Array) -> dict[str, FastWeights]:
     """W += (push - sum W k) (P k)^T / (1 + sum k^T P k), and P -= (P k)(P k)^T / (1 + k^T P k) in every sense: keys
-    {sense: [K]}, push [C]. What was said already is not said again, so one by one comes to what all at once does.
+    {sense: [K]}, push [C]. What was said already is not said again: of one sense, one by one comes to all at once.
 
     Source: recursive least squares (Plackett, 1950).
     """

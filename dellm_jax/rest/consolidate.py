@@ -45,8 +45,8 @@ def _fit_trust(mind: Mind, state: Dellm) -> dict[str, Array]:
 
     q is the truth but for 1 / (n + 2) shared among the concepts: what n episodes, all answered rightly, still leave to
     doubt (Laplace, 1814). Without it an expert that is right and far too sure of it is never brought to measure.
-    s_e is the root mean square of log p_e: experts speak on scales millions of times apart, and in units of s the
-    problem is well conditioned. Convex in w: damped Newton steps.
+    s_e is the root of the mean over episodes of sum_c log p_e[c]^2: experts speak on scales millions of times apart,
+    and in units of s the problem is well conditioned. Convex in w: damped Newton steps.
     Source: logarithmic opinion pools (Genest & Zidek, 1986).
     """
     responses, target, weights = held_out_responses(mind, state, left_out=True)

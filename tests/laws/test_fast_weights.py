@@ -88,11 +88,12 @@ def test_the_cortex_is_trusted_less_the_more_it_was_not_yet_taught(life):  # noq
     rules = twice.memory.procedural
     retired = rules.replace(standing=jnp.where(rules.standing == procedural.ALIVE, procedural.RETIRED, rules.standing))
     assert obey.learned(twice.replace(memory=twice.memory.replace(procedural=retired))) == 1
+    newborn = twice.replace(clock=twice.clock.replace(experiences=jnp.zeros_like(twice.clock.experiences)))
+    assert obey.learned(newborn) == 0.5, "what was lived before is never doubted by more than half"
     trust = twice.hyper["trust"]
     doubted = twice.replace(hyper=twice.hyper | {"trust": trust | {"cortex": obey.learned(twice) * trust["cortex"]}})
     percepts = experience.perceive(life.architecture, utterance("more light"))
-    none = {sense: jnp.zeros((1, own.moved.shape[1])) for sense, own in twice.memory.fast.items()}
-    thought = obey.amended(twice, none, respond_to(MIND, twice, percepts)).log_probability
+    thought = obey.amended(twice, {}, respond_to(MIND, twice, percepts)).log_probability
     expected = respond_to(MIND, doubted, percepts).log_probability
     assert np.allclose(thought[:, [LIGHT, MUSIC]], expected[:, [LIGHT, MUSIC]], rtol=1e-4, atol=1e-5)
 
