@@ -44,7 +44,7 @@ def curriculum(config: DictConfig) -> Curriculum:
 
 
 def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> Architecture:
-    """One sensory assembly a sense, or its stack of them, one association assembly over them, room for the concepts.
+    """One sensory assembly a sense, or its stack of them, an association assembly over them, room for the concepts.
 
     Who has no nights has nothing to be judged by, and rehearses all that is remembered.
     A body that need not remember has no episodes and no semantic memory, and perceives at full resolution.
@@ -53,10 +53,10 @@ def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> A
     senses = tuple(instantiate(config.stream[sense]) for sense in config.stream.senses)
     senses = tuple(sense.sharpest() for sense in senses) if config.sharp or not remembers else senses
     sensory = [_stack(config, sense.name) for sense in senses]
-    association = Assembly("association", tuple(s[-1].name for s in sensory), size.units, max_units=size.max_units)
+    above = Assembly("association", tuple(s[-1].name for s in sensory), size.units, max_units=size.max_units)
     return Architecture(
         senses=senses,
-        assemblies=(*(assembly for stack in sensory for assembly in stack), association),
+        assemblies=(*(assembly for stack in sensory for assembly in stack), *([above] if size.association else [])),
         concepts=CONCEPT_QUANTUM * -(-concepts // CONCEPT_QUANTUM),
         quantum=size.quantum,
         episodic_bytes=size.episodic_bytes if remembers else 0,

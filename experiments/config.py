@@ -36,11 +36,13 @@ class ConfigError(DellmError):
 
 @dataclass
 class Size:
-    """How big the body is. `units` live at birth and `max_units` at most in each assembly."""
+    """How big the body is. `units` live at birth and `max_units` at most in each assembly; without `association` the
+    concepts read what each sense's own assemblies say, and no assembly is above them all."""
 
     units: int = 48
     max_units: int = 192
     quantum: int = 32
+    association: bool = True
     episodic_bytes: int = 100_000
 
 

@@ -1,6 +1,7 @@
 """Learning at night: in chunks, judged by what is held out, keeping the best."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from dellm_jax import experience as experiences
+from dellm_jax.architecture import CONCEPTS
 from dellm_jax.errors import ScheduleError
 from dellm_jax.memory import episodic
 from dellm_jax.mind import respond_to
@@ -23,34 +25,49 @@ PIECE = 10  # updates between two moments at which an input may wake the sleeper
 Material = Callable[[Mind, Dellm, Any, Array], tuple[experiences.Percepts, Lesson]]
 
 
-def chunks(stage: str, steps: int, batch: int, chunk: int, doubt: float = 0.0) -> int:
-    """The length of a chunk: at most all steps. ScheduleError if one of the three is less than 1, or doubt than 0."""
-    if not doubt >= 0:
-        raise ScheduleError(f"{stage} has doubt={doubt}; expected 0 or more standard errors")
-    if min(steps, batch, chunk) < 1:
-        raise ScheduleError(f"{stage} has steps={steps}, batch={batch}, chunk={chunk}; expected 1 or more of each")
-    return min(chunk, steps)
+@dataclass(frozen=True)
+class Course:
+    """How a stage learns: `steps` updates by `rule` on `batch` examples each, judged after every `chunk` of them.
 
-
-def school(
-    material: Material,
-    rule: optax.GradientTransformationExtraArgs,
-    steps: int,
-    chunk: int,
-    taught: float,
-    doubt: float = 0.0,
-) -> Callable[..., Iterator[tuple[Dellm, Report]]]:
-    """(mind, state, prepared, key, share = 1) -> what `steps` updates by `rule` on `material` make; a report.
-
-    The state of the rule is born and dies here. After every `chunk` steps the held-out episodes judge; the chunk with
-    the least loss is kept, which may be none. Where nothing is held out, the last is kept. With `doubt` > 0 it is the
-    last that is at most `share` of `doubt` standard errors of the paired difference above the least: of few episodes
-    the least is the luckiest, and where the rate falls the last steps are the best. With `taught` > 0 the cortex also
-    learns what the whole self of the evening, semantic memory included, believes of what it sees: loss + taught
-    H(belief, p).
+    With `taught` > 0 the cortex also learns what the whole self of the evening, semantic memory included, believes of
+    what it sees: loss + taught H(belief, p). `doubt`, in standard errors, is how much worse than the best the last may
+    look (`school`). In every update a share `dropout` of the units of every assembly is silent, drawn anew and the same
+    for the batch; the others are raised by 1 / (1 - dropout). ScheduleError if a number cannot be.
     Source: knowledge distillation (Hinton et al., 2015), from the fast system to the slow (McClelland et al., 1995);
-    the rule of one standard error (Breiman et al., 1984).
+    dropout (Srivastava et al., 2014).
     """
+
+    stage: str
+    rule: optax.GradientTransformationExtraArgs
+    steps: int
+    batch: int
+    chunk: int
+    taught: float
+    doubt: float
+    dropout: float
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.chunk) < 1:
+            raise ScheduleError(
+                f"{self.stage} has steps={self.steps}, batch={self.batch}, chunk={self.chunk}; "
+                "expected 1 or more of each"
+            )
+        if not self.doubt >= 0:
+            raise ScheduleError(f"{self.stage} has doubt={self.doubt}; expected 0 or more standard errors")
+        if not 0 <= self.dropout < 1:
+            raise ScheduleError(f"{self.stage} has dropout={self.dropout}; expected a share from 0 to below 1")
+
+
+def school(material: Material, course: Course) -> Callable[..., Iterator[tuple[Dellm, Report]]]:
+    """(mind, state, prepared, key, share = 1) -> what `course` makes of `state` by `material`; a report.
+
+    The state of the rule is born and dies here. After every chunk the held-out episodes judge; the chunk with the least
+    loss is kept, which may be none. Where nothing is held out, the last is kept. With `doubt` > 0 it is the last that
+    is at most `share` of `doubt` standard errors of the paired difference above the least: of few episodes the least is
+    the luckiest, and where the rate falls the last steps are the best.
+    Source: the rule of one standard error (Breiman et al., 1984).
+    """
+    rule, taught, chunk = course.rule, course.taught, min(course.chunk, course.steps)
     laws = cache(partial(_night_laws, taught))
 
     def learnt(
@@ -65,21 +82,21 @@ def school(
             evening = _mean(least, weight)
             report |= {"held_out_loss_before": evening, "held_out_loss_after": evening, "kept_step": 0.0}
         best, params = state.params, state.params
-        for turn in range(-(-steps // chunk)):
+        for turn in range(-(-course.steps // chunk)):
             keys = jax.random.split(named_key(key, f"chunk {turn}"), chunk)
             for part in range(0, chunk, PIECE):
                 if part:
                     yield state.replace(params=best), dict(report)
                 some = keys[part : part + PIECE]
                 params, learner, loss = _attend(
-                    laws(mind), rule, material, taught > 0, state, prepared, params, learner, some
+                    laws(mind), rule, material, taught > 0, course.dropout, state, prepared, params, learner, some
                 )
                 report |= {"updates": report["updates"] + some.size, "loss": float(loss)}
             if judged:
                 now, _ = held_out_losses(mind, state.replace(params=params), belief, taught)
                 above, error = _compared(now, least, weight)
                 least = now if above <= 0 else least
-                if above <= share * doubt * error:
+                if above <= share * course.doubt * error:
                     best, report["kept_step"] = params, report["updates"]
                     report["held_out_loss_after"] = _mean(now, weight)
             else:
@@ -132,12 +149,13 @@ def _night_laws(taught: float, mind: Mind) -> Mind:
     return mind._replace(teacher=None, loss=loss)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
 def _attend(
     mind: Mind,
     rule: optax.GradientTransformationExtraArgs,
     material: Material,
     taught: bool,
+    dropout: float,
     state: Dellm,
     prepared: Any,
     params: Any,
@@ -152,10 +170,21 @@ def _attend(
         if taught:
             lesson = lesson.replace(belief=respond_to(mind, state, whole).log_probability)
         heard = experiences.drop_senses(jax.random.uniform(for_senses, lesson.target.shape), whole)
-        params, learner, loss, _ = learn(
-            mind, state.architecture, carry[0], state.homeostasis, carry[1], rule, heard, lesson
-        )
+        awake = _without(dropout, state.homeostasis, named_key(key, "dropout")) if dropout else state.homeostasis
+        params, learner, loss, _ = learn(mind, state.architecture, carry[0], awake, carry[1], rule, heard, lesson)
         return (params, learner), loss
 
     (params, learner), losses = jax.lax.scan(step, (params, learner), keys)
     return params, learner, losses.mean()
+
+
+def _without(share: float, homeostasis: Any, key: Array) -> Any:
+    """The same body with a `share` of the units of every assembly silent, and the others as much louder."""
+
+    def thinned(node: str, active: Array) -> Array:
+        return active * jax.random.bernoulli(named_key(key, node), 1 - share, active.shape) / (1 - share)
+
+    return {
+        node: own if node == CONCEPTS else dict(own) | {"active": thinned(node, own["active"])}
+        for node, own in homeostasis.items()
+    }

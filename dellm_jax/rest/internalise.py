@@ -26,14 +26,15 @@ def internalise(
     chunk: int = 50,
     taught: float = 0.0,
     doubt: float = 0.0,
+    dropout: float = 0.0,
 ) -> Stage:
     """`steps` updates by `rule`, each on `batch` examples: half instances of living rules, half episodes.
 
-    Without living rules nothing is done. How it is judged, and what `taught` and `doubt` are: see `gated.school`; of R
-    living rules R / (R + 100) of the doubt counts, for who was told little may lose little by it.
+    Without living rules nothing is done. What the numbers mean, and how it is judged: see `gated`; of R living rules
+    R / (R + 100) of the doubt counts, for who was told little may lose little by it.
     """
-    chunk = gated.chunks("internalise", steps, batch, chunk, doubt)
-    learnt = gated.school(_material(batch), rule, steps, chunk, taught, doubt)
+    course = gated.Course("internalise", rule, steps, batch, chunk, taught, doubt, dropout)
+    learnt = gated.school(_material(batch), course)
 
     def pieces(mind: Mind, state: Dellm, key: Array) -> Iterator[tuple[Dellm, Report]]:
         memory = state.memory.procedural

@@ -22,14 +22,14 @@ def replay(
     chunk: int = 50,
     taught: float = 0.0,
     doubt: float = 0.0,
+    dropout: float = 0.0,
 ) -> Stage:
     """`steps` updates by `rule` on `batch` episodes each, every one seen a little differently each time.
 
-    Known invariances are used: see the senses' `augment`. How it is judged, and what `taught` and `doubt` are: see
-    `gated.school`.
+    Known invariances are used: see the senses' `augment`. What the numbers mean, and how it is judged: see `gated`.
     """
-    chunk = gated.chunks("replay", steps, batch, chunk, doubt)
-    learnt = gated.school(episodes(batch), rule, steps, chunk, taught, doubt)
+    course = gated.Course("replay", rule, steps, batch, chunk, taught, doubt, dropout)
+    learnt = gated.school(episodes(batch), course)
 
     return in_pieces(lambda mind, state, key: learnt(mind, state, None, key))
 

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from dellm_jax import metrics
-from dellm_jax.architecture import Architecture, Assembly
+from dellm_jax.architecture import CONCEPTS, Architecture, Assembly
 from dellm_jax.assemblies import Cortex
 from dellm_jax.errors import ScheduleError
 from dellm_jax.learning import asymmetric_cross_entropy
@@ -117,6 +117,25 @@ def test_doubt_is_in_standard_errors_of_the_paired_difference():
     np.testing.assert_allclose(gated._compared(now, least, weight), expected, rtol=1e-4)
     with pytest.raises(ScheduleError, match="replay has doubt=-1"):
         replay(ADAM, steps=20, doubt=-1)
+
+
+def test_dropout_silences_a_share_of_the_living_and_keeps_the_mean(evening):
+    """Concepts are left alone, the idle stay idle, and a night with dropout leaves nobody silent."""
+    nodes = [node for node in evening.homeostasis if node != CONCEPTS]
+    before = {node: np.asarray(evening.homeostasis[node]["active"]) for node in nodes}
+    draws = [gated._without(0.4, evening.homeostasis, key) for key in jax.random.split(jax.random.key(0), 400)]
+    for node in nodes:
+        drawn = np.stack([draw[node]["active"] for draw in draws])
+        assert set(np.unique(drawn.round(4))) == {0.0, np.float32(1 / 0.6).round(4)}
+        np.testing.assert_allclose(drawn.mean(0), before[node], atol=0.25)
+        assert not drawn[:, before[node] == 0].any()
+    assert all(draw[CONCEPTS] is evening.homeostasis[CONCEPTS] for draw in draws)
+    woken, report = replay(ADAM, steps=20, batch=8, chunk=10, dropout=0.4)(MIND, evening, jax.random.key(1))
+    plain, _ = replay(ADAM, steps=20, batch=8, chunk=10)(MIND, evening, jax.random.key(1))
+    assert report["updates"] == 20 and same(woken.homeostasis, evening.homeostasis)
+    assert not np.array_equal(cortex_weights(woken), cortex_weights(plain))
+    with pytest.raises(ScheduleError, match="replay has dropout=1.0"):
+        replay(ADAM, steps=20, dropout=1.0)
 
 
 def test_rescaling_keeps_the_function_and_weakens_no_answer(evening, asked):
