@@ -134,7 +134,7 @@ def test_dropout_silences_a_share_of_the_living_and_keeps_the_mean(evening):
     plain, _ = replay(ADAM, steps=20, batch=8, chunk=10)(MIND, evening, jax.random.key(1))
     assert report["updates"] == 20 and same(woken.homeostasis, evening.homeostasis)
     assert not np.array_equal(cortex_weights(woken), cortex_weights(plain))
-    with pytest.raises(ScheduleError, match="replay has dropout=1.0"):
+    with pytest.raises(ScheduleError, match=r"replay has dropout=1\.0"):
         replay(ADAM, steps=20, dropout=1.0)
 
 
