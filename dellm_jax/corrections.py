@@ -19,7 +19,7 @@ from dellm_jax.types import Array, Dellm, Experience, Mind, Report, Response
 
 AS_IT_THOUGHT = -1
 UNBORN = -1e8  # log-probabilities below are of concepts that nobody met
-WEIGHT = 0.2  # of a corrected instance in semantic memory: errors lie at the borders of concepts, and would move them
+WEIGHT = 0.35  # of a corrected instance in semantic memory: errors lie at the borders of concepts, and would move them
 
 
 def correct(
