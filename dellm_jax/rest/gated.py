@@ -170,8 +170,8 @@ def _attend(
         if taught:
             lesson = lesson.replace(belief=respond_to(mind, state, whole).log_probability)
         heard = experiences.drop_senses(jax.random.uniform(for_senses, lesson.target.shape), whole)
-        awake = _without(dropout, state.homeostasis, named_key(key, "dropout")) if dropout else state.homeostasis
-        params, learner, loss, _ = learn(mind, state.architecture, carry[0], awake, carry[1], rule, heard, lesson)
+        thinned = _without(dropout, state.homeostasis, named_key(key, "dropout")) if dropout else state.homeostasis
+        params, learner, loss, _ = learn(mind, state.architecture, carry[0], thinned, carry[1], rule, heard, lesson)
         return (params, learner), loss
 
     (params, learner), losses = jax.lax.scan(step, (params, learner), keys)
