@@ -30,7 +30,6 @@ def dream(
     taught: float = 0.0,
     recombined: float = 0.0,
     doubt: float = 0.0,
-    dropout: float = 0.0,
 ) -> Stage:
     """`steps` updates by `rule` on `batch` examples: episodes, if there are any, and as many dreams.
 
@@ -43,7 +42,7 @@ def dream(
     a life without imagery does not dream.
     Source: class-conditional Gaussians (as in streaming LDA); a dream needs a checker (DreamCoder, Ellis et al., 2021).
     """
-    course = gated.Course("dream", rule, steps, batch, chunk, taught, doubt, dropout)
+    course = gated.Course("dream", rule, steps, batch, chunk, taught, doubt)
     for name, share in (("blends", blends), ("agreement", agreement), ("recombined", recombined)):
         if not 0 <= share <= 1:
             raise ScheduleError(f"dream has {name}={share}; expected a share from 0 to 1")

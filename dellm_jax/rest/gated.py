@@ -44,7 +44,7 @@ class Course:
     chunk: int
     taught: float
     doubt: float
-    dropout: float
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.steps, self.batch, self.chunk) < 1:
