@@ -82,23 +82,26 @@ def _asked(mind: Mind, state: Dellm) -> Verdict:
     )
 
 
-def known(verdict: Verdict) -> float:
-    """How much is known: the accuracy of the whole and of the cortex, and the share of rules obeyed, together."""
-    rules = 0.0 if verdict.obeyed is None else float(verdict.obeyed.mean())
-    return verdict.accuracy(verdict.whole) + verdict.accuracy(verdict.cortex) + rules
-
-
-def worse(before: Verdict, after: Verdict) -> bool:
-    """Whether the whole or its cortex now fails episodes it knew, by more than chance: lost - won > 2 sqrt(lost + won);
-    or whether fewer rules are obeyed.
+def harmed(before: Verdict, after: Verdict) -> list[str]:
+    """In what a life is worse than it was: the `whole` or its `cortex`, where they now fail episodes they knew by more
+    than chance, lost - won > 2 sqrt(lost + won); and `obeyed`, where fewer rules are.
 
     The same episodes are asked twice, so only those that changed count. Source: McNemar (1947).
     """
-    if before.obeyed is not None and (after.obeyed is None or after.obeyed.sum() < before.obeyed.sum()):
-        return True
 
-    def harmed(was: Array, now: Array) -> bool:
+    def by_more_than_chance(was: Array, now: Array) -> bool:
         lost, won = (was * (1 - now) * after.weight).sum(), ((1 - was) * now * after.weight).sum()
         return bool(lost - won > 2 * jnp.sqrt(lost + won))
 
-    return harmed(before.whole, after.whole) or harmed(before.cortex, after.cortex)
+    pairs = {"whole": (before.whole, after.whole), "cortex": (before.cortex, after.cortex)}
+    found = [what for what, (was, now) in pairs.items() if by_more_than_chance(was, now)]
+    if before.obeyed is not None and (after.obeyed is None or after.obeyed.sum() < before.obeyed.sum()):
+        found.append("obeyed")
+    return found
+
+
+def known(verdict: Verdict, of: list[str]) -> float:
+    """How much is known of these: the accuracies of the `whole` and the `cortex`, the share of rules `obeyed`."""
+    rules = 0.0 if verdict.obeyed is None else float(verdict.obeyed.mean())
+    shares = {"whole": verdict.accuracy(verdict.whole), "cortex": verdict.accuracy(verdict.cortex), "obeyed": rules}
+    return sum(shares[what] for what in of)

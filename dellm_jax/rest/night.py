@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from dellm_jax.memory import episodic
-from dellm_jax.rest.judge import Verdict, judge, known, worse
+from dellm_jax.rest.judge import Verdict, harmed, judge, known
 from dellm_jax.rest.pieces import pieces_of
 from dellm_jax.rest.rules import recalled, taught
 from dellm_jax.trees import finite, named_key
@@ -39,9 +39,9 @@ def rest(
 
     A night never harms. What a stage makes that is not finite is thrown away at once. In the morning the held-out
     episodes are asked as in the evening: if they are answered worse by more than chance, the stage that cost most of
-    what was known is undone by sleeping the same night again without it, and so on. `<stage>/undone` is 1 for each such
-    stage and `rolled_back` counts them. A life that holds no episode out has nothing to be judged by and keeps what the
-    night made of it. Does not donate `state`.
+    what was harmed is undone by sleeping the same night again without it, and so on. `<stage>/undone` is 1 for each
+    such stage and `rolled_back` counts them. A life that holds no episode out has nothing to be judged by and keeps
+    what the night made of it. Does not donate `state`.
 
     `disturbed` is asked after every piece of a stage, and ends the night where it is true: what was done so far is
     judged and kept, `<stage>/interrupted` is 1, and the next night goes on with the stage after it.
@@ -54,9 +54,10 @@ def rest(
         night = _sleep(mind, [stage for stage in tonight if stage[0] not in undone], state, key, disturbed)
         woken, back = recalled(mind, list(night.after.values())[-1] if night.after else state)
         morning = judge(mind, woken) if judged else None
-        if not judged or not night.after or not worse(evening, morning):
+        harm = harmed(evening, morning) if judged and night.after else []
+        if not harm:
             break
-        undone.append(_culprit(mind, night.after, evening))
+        undone.append(_culprit(mind, night.after, evening, harm))
     lost = [name for name, _ in tonight if name in undone or name in night.spoilt]
     report = night.report | {f"{name}/undone": 1.0 for name in lost} | {"rolled_back": float(len(lost))}
     if back:
@@ -98,9 +99,9 @@ def _until(disturbed: Callable[[], bool], pieces: Iterable[tuple[Dellm, Report]]
     return last, False
 
 
-def _culprit(mind: Mind, after: dict[str, Dellm], evening: Verdict) -> str:
-    """The stage that cost most of what was known."""
-    so_far = [known(evening), *(known(judge(mind, state)) for state in after.values())]
+def _culprit(mind: Mind, after: dict[str, Dellm], evening: Verdict, harm: list[str]) -> str:
+    """The stage that cost most of what was harmed."""
+    so_far = [known(evening, harm), *(known(judge(mind, state), harm) for state in after.values())]
     lost = [before - now for before, now in pairwise(so_far)]
     return list(after)[lost.index(max(lost))]
 

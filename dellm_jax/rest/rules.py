@@ -45,10 +45,15 @@ def taught(state: Dellm) -> bool:
 
 
 def recalled(mind: Mind, state: Dellm) -> tuple[Dellm, float]:
-    """Retired rules that are obeyed no longer without them are alive again -> the life, and how many they are."""
+    """Retired rules that are obeyed no longer, by habit and knowledge alone or in truth, are alive again -> the life,
+    and how many they are.
+
+    In truth the living rules and their fast weights have a say too, and may speak against what knowledge would answer.
+    """
     memory = state.memory.procedural
     if memory is None or not bool((memory.standing == RETIRED).any()):
         return state, 0.0
-    back = (memory.standing == RETIRED) & (obedience(mind, state, True) == 0)
+    still = obedience(mind, state, True) * obedience(mind, state, False)
+    back = (memory.standing == RETIRED) & (still == 0)
     memory = memory.replace(standing=jnp.where(back, ALIVE, memory.standing))
     return state.replace(memory=state.memory.replace(procedural=memory)), float(back.sum())

@@ -9,7 +9,7 @@ import optax
 import pytest
 from small_lives import assert_same
 
-from dellm_jax import amend, corrections, surgery
+from dellm_jax import amend, corrections, experience, obey, surgery
 from dellm_jax.acts import ACTS, experience_payload
 from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
@@ -21,6 +21,7 @@ from dellm_jax.memory import episodic, procedural, semantic
 from dellm_jax.mind import awake, create, respond
 from dellm_jax.persistence import load, save
 from dellm_jax.rest import consolidate, internalise, rest, retire
+from dellm_jax.rest.judge import harmed, judge
 from dellm_jax.senses import Text
 from dellm_jax.trees import copy, flat
 from dellm_jax.types import Experience, Mind
@@ -296,17 +297,51 @@ def test_a_retired_rule_that_is_no_longer_obeyed_comes_back(life):
     assert report["rules_back"] == 1 and report["rolled_back"] == 0 and ask(woken, "brighter")[0] == LIGHT
 
 
+def test_a_retired_rule_that_living_ones_speak_against_comes_back(life):
+    """Knowledge by itself would obey it, fast weights now say otherwise: no reason to undo a night."""
+    state, _ = rest(MIND, NIGHT, told(life, "another thing", LIGHT), jax.random.key(2))
+    assert int(state.memory.procedural.standing[0]) == procedural.RETIRED
+
+    def contrary(mind, state, key):
+        percepts = amend.instances(state, jnp.arange(1))
+        keys = obey.keys(state, percepts, experience.features_of(state, percepts))
+        fast = {s: w.replace(moved=w.moved.at[MUSIC].add(9 * keys[s][0])) for s, w in state.memory.fast.items()}
+        return state.replace(memory=state.memory.replace(fast=fast)), {}
+
+    assert ask(contrary(MIND, state, None)[0], "another thing")[0] == MUSIC
+    woken, report = rest(MIND, (("contrary", contrary),), state, jax.random.key(3))
+    assert report.get("rules_back") == 1 and report["rolled_back"] == 0 and ask(woken, "another thing")[0] == LIGHT
+
+
+def careless(mind, state, key):
+    """A stage that forgets every rule."""
+    memory = state.memory.procedural
+    memory = memory.replace(standing=memory.standing * 0)
+    return state.replace(memory=state.memory.replace(procedural=memory)), {}
+
+
 def test_a_night_that_loses_a_rule_is_undone(life):
     """The guard watches corrections too."""
-
-    def careless(mind, state, key):
-        memory = state.memory.procedural
-        memory = memory.replace(standing=memory.standing * 0)
-        return state.replace(memory=state.memory.replace(procedural=memory)), {}
-
     state = told(life, "sing", LIGHT)
     woken, report = rest(MIND, (("careless", careless),), state, jax.random.key(3))
     assert report["careless/undone"] == 1 and ask(woken, "sing")[0] == LIGHT
+
+
+def test_a_night_that_loses_a_rule_is_blamed_on_the_stage_that_lost_it(life):
+    """Not on one that cost the cortex a few answers more, which may be chance."""
+
+    def biased(state, by):
+        concepts = state.params["concepts"]
+        concepts = concepts | {"bias": concepts["bias"].at[MUSIC].add(by)}
+        return state.replace(params=dict(state.params) | {"concepts": concepts})
+
+    state = told(life, "sing", LIGHT)
+    evening = judge(MIND, state)
+    by = next(by for by in np.linspace(0, 9, 301) if not judge(MIND, biased(state, by)).cortex.all())
+    assert harmed(evening, judge(MIND, biased(state, by))) == [], "a little, and not surely"
+    stages = (("biased", lambda mind, state, key: (biased(state, by), {})), ("careless", careless))
+    woken, report = rest(MIND, stages, state, jax.random.key(3))
+    assert report["rolled_back"] == 1 == report["careless/undone"] and ask(woken, "sing")[0] == LIGHT
 
 
 def test_when_there_is_no_room_the_oldest_goes(life):

@@ -17,7 +17,7 @@ from dellm_jax.life import live, sleep_pressure, tired
 from dellm_jax.memory import semantic
 from dellm_jax.mind import awake, create, respond
 from dellm_jax.rest import consolidate, gated, grow, prune, replay, rescale, rest
-from dellm_jax.rest.judge import Verdict, judge, worse
+from dellm_jax.rest.judge import Verdict, harmed, judge
 from dellm_jax.rest.night import aged
 from dellm_jax.senses import Image
 from dellm_jax.streams import Corpus, Split, days
@@ -307,8 +307,9 @@ def test_harm_is_more_than_chance():
         (9, 2): True,
         (0, 9): False,
     }.items():
-        assert worse(*verdict(lost, won)) == harm and worse(*verdict(lost, won, whole=False)) == harm
-        assert not worse(*verdict(lost, won, there=0.0))
+        assert harmed(*verdict(lost, won)) == (["whole"] if harm else [])
+        assert harmed(*verdict(lost, won, whole=False)) == (["cortex"] if harm else [])
+        assert not harmed(*verdict(lost, won, there=0.0))
 
 
 def test_a_night_is_the_fold_of_its_stages(evening):
@@ -376,7 +377,7 @@ def test_whichever_stage_is_sabotaged_it_wakes_as_from_a_night_without_it(rested
     """The culprit is found, named and left out; every other stage is kept, and nothing held out is answered worse."""
     stages = [(name, saboteur if name == place else stage) for name, stage in NIGHT.items()]
     woken, report = rest(MIND, stages, rested, jax.random.key(3))
-    assert not worse(judge(MIND, rested), judge(MIND, woken))
+    assert not harmed(judge(MIND, rested), judge(MIND, woken))
     assert report[f"{place}/undone"] == 1 == report["rolled_back"]
     without, _ = rest(MIND, [stage for stage in stages if stage[0] != place], rested, jax.random.key(3))
     assert same(woken, without)
@@ -424,7 +425,7 @@ def test_who_is_woken_is_guarded_too(rested):
     """What a saboteur did before the interruption is undone."""
     stages = [("saboteur", random_weights), ("rescale", rescale()), ("consolidate", consolidate())]
     woken, report = rest(MIND, stages, rested, jax.random.key(3), after(2))
-    assert report["saboteur/undone"] == 1 and not worse(judge(MIND, rested), judge(MIND, woken))
+    assert report["saboteur/undone"] == 1 and not harmed(judge(MIND, rested), judge(MIND, woken))
 
 
 def test_a_disturbed_life_sleeps_on_at_the_next_opportunity_and_nothing_compiles_awake():
