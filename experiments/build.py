@@ -6,6 +6,7 @@ import optax
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from dellm_jax import rest
 from dellm_jax.architecture import Architecture, Assembly
 from dellm_jax.assemblies import Cortex
 from dellm_jax.errors import StreamError
@@ -61,7 +62,7 @@ def architecture(config: DictConfig, concepts: int, remembers: bool = True) -> A
         quantum=size.quantum,
         episodic_bytes=size.episodic_bytes if remembers else 0,
         answers=config.answers,
-        held_out=config.held_out if config.rest else 0,
+        held_out=config.held_out if stages(config) else 0,
         semantic=remembers and config.semantic,
         semantic_chunk=max(config.semantic_chunk, config.cycle.batch),
         imagery=tuple(config.imagery) if remembers else (),
@@ -139,8 +140,21 @@ def schedule(config: DictConfig) -> Schedule:
         inactivity_s=cycle.inactivity_s,
         min_awake=cycle.min_awake,
         at_pauses=cycle.at_pauses,
-        night=tuple((name, instantiate(stage)) for name, stage in config.rest.items() if stage),
+        night=tuple((name, instantiate(stage)) for name, stage in stages(config).items()),
     )
+
+
+def stages(config: DictConfig) -> dict[str, Any]:
+    """The stages of a night, as they are configured, by name.
+
+    An experiment may say how to sleep, and a method laid over it that one does not: what is said of a stage that is not
+    there counts for nothing. Raises ConfigError where no stage could be meant.
+    """
+    said = {name: stage for name, stage in config.rest.items() if stage}
+    for name, stage in said.items():
+        if "_target_" not in stage and name not in rest.__all__:
+            raise ConfigError(f"rest.{name} has no _target_, and no stage is called so; expected one of {rest.__all__}")
+    return {name: stage for name, stage in said.items() if "_target_" in stage}
 
 
 def mirror(config: DictConfig, folder: str) -> Any:

@@ -16,6 +16,7 @@ from dellm_jax.rest.pieces import in_pieces
 from dellm_jax.rest.replay import episodes, varied
 from dellm_jax.types import Array, Dellm, Lesson, Mind, Report, Stage
 
+SHARE = (0.25, 0.5)  # least and most that rules weigh beside episodes
 MANY = 100  # corrections, from which on what they teach may weigh as much as what episodes lose
 
 
@@ -30,8 +31,9 @@ def internalise(
 ) -> Stage:
     """`steps` updates by `rule`, each on `batch` examples: half instances of living rules, half episodes.
 
-    Without living rules nothing is done. What the numbers mean, and how it is judged: see `gated`; of R living rules
-    R / (R + 100) of the doubt counts, for who was told little may lose little by it.
+    R rules weigh R / (R + N) of the whole, as they would among N episodes, but a quarter at least and half at most: few
+    are learned too, and many do not drown what was lived. Without living rules nothing is done. What the numbers mean,
+    and how it is judged: see `gated`; R / (R + 100) of the doubt counts, for who was told little may lose little by it.
     """
     course = gated.Course("internalise", rule, steps, batch, chunk, taught, doubt, dropout)
     learnt = gated.school(_material(batch), course)
@@ -63,11 +65,13 @@ def _told_among_episodes(
     percepts = varied(state, instances(state, places), for_view)
     recalled, lesson = episodes(batch // 2)(mind, state, prepared, for_episodes)
     together = partial(jax.tree.map, lambda a, b: jnp.concatenate([a, b]))
+    told, lived = (memory.standing == ALIVE).sum(), state.memory.episodic.kept.sum()
+    share = jnp.clip(told / (told + lived), *SHARE)
     # What an episode was once answered with does not exist for a rule: labels and beliefs teach at night.
     return together(percepts, recalled), lesson.replace(
         logits=jnp.zeros((batch, state.architecture.concepts)),
         target=together(memory.concept[places], lesson.target),
-        weight=together(jnp.ones(many), lesson.weight),
+        weight=together(jnp.full(many, share), (1 - share) * lesson.weight),
         lived=jnp.zeros((batch,)),
         taught=None,
     )

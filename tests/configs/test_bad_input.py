@@ -63,6 +63,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "cycle.inactivity_s=-1": ("inactivity_s is -1", "0 (off) or more"),
     "cycle.pressure=0.5 cycle.full=0": ("full is 0", "at least 1"),
     "rest.replay.steps=0": ("steps=0", "1 or more"),
+    "+rest.dreem.steps=5": ("rest.dreem has no _target_", "'dream'"),
     # streams
     "stream=mnist_fsdd data.root=/nowhere": ("data.root=/nowhere", "leave it out"),
     "stream=slowly_changing cycle.rehearse=0 +method=naive": ("slowly_changing", "no exam", "experiments.benchmark"),

@@ -187,6 +187,14 @@ def test_an_experiment_is_lived(path: Path, tmp_path: Path, monkeypatch: pytest.
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
 
 
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_a_method_without_nights_has_none_in_any_experiment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an experiment says of stages makes none of them, and nothing is held out of what the method rehearses."""
+    jobs.stand_ins(monkeypatch)
+    config = sound(jobs.composed(f"+experiment={path.stem}", "+method=er"))
+    assert not build.schedule(config).night and not build.architecture(config, 10).held_out
+
+
 def test_the_jobs_say_how_they_are_run() -> None:
     for job in ("train", "evaluate"):
         assert f"python -m experiments.{job} " in (jobs.ROOT / "experiments" / f"{job}.py").read_text().split('"""')[1]
