@@ -36,7 +36,7 @@ def internalise(
     and how it is judged: see `gated`; R / (R + 100) of the doubt counts, for who was told little may lose little by it.
     """
     course = gated.Course("internalise", rule, steps, batch, chunk, taught, doubt, dropout)
-    learnt = gated.school(_material(batch), course)
+    learnt = gated.school(told_among_episodes(batch), course)
 
     def pieces(mind: Mind, state: Dellm, key: Array) -> Iterator[tuple[Dellm, Report]]:
         memory = state.memory.procedural
@@ -50,7 +50,8 @@ def internalise(
 
 
 @cache
-def _material(batch: int) -> gated.Material:
+def told_among_episodes(batch: int) -> gated.Material:
+    """Half instances of living rules, half episodes, weighed as `internalise` says."""
     return partial(_told_among_episodes, batch)
 
 

@@ -1,4 +1,4 @@
-"""The smoke suite: every stream is lived by three methods, whatever data this machine has."""
+"""The smoke suite: every stream is lived by two methods or three, whatever data this machine has."""
 
 import json
 from pathlib import Path

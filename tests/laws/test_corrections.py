@@ -21,6 +21,7 @@ from dellm_jax.memory import episodic, procedural, semantic
 from dellm_jax.mind import awake, create, respond
 from dellm_jax.persistence import load, save
 from dellm_jax.rest import consolidate, internalise, rest, retire
+from dellm_jax.rest.internalise import told_among_episodes
 from dellm_jax.rest.judge import harmed, judge
 from dellm_jax.senses import Text
 from dellm_jax.trees import copy, flat
@@ -272,6 +273,20 @@ def test_a_night_makes_rules_its_own_and_retires_them(life):
     for state in (woken, woken.replace(memory=gone)):
         assert ask(state, "brighter")[0] == LIGHT and ask(state, "some music") == (MUSIC, "play jazz")
         assert ask(state, "quite another thing") == (NEW, "hum") and ask(state, "more light")[0] == LIGHT
+
+
+@pytest.mark.parametrize(("rules", "lived", "share"), [(1, 60, 0.25), (8, 24, 0.25), (8, 12, 0.4), (8, 2, 0.5)])
+def test_rules_weigh_at_night_what_they_would_as_episodes(life, rules, lived, share):
+    """R / (R + N), a quarter at least and half at most."""
+    state = life
+    for thing in ("apple", "bread", "cheese", "dumpling", "egg", "fish", "grape", "honey")[:rules]:
+        state = told(state, thing, NEW)
+    known = state.memory.episodic
+    known = known.replace(kept=jnp.zeros_like(known.kept).at[LIGHT].set(lived))
+    state = state.replace(memory=state.memory.replace(episodic=known))
+    _, lesson = told_among_episodes(16)(MIND, state, None, jax.random.key(0))
+    rule, episode = float(lesson.weight[0]), float(lesson.weight[8:].max())
+    assert (lesson.target[:8] == NEW).all() and rule / (rule + episode) == pytest.approx(share)
 
 
 def test_an_answer_for_one_instance_never_retires(life):
