@@ -18,7 +18,7 @@ from dellm_jax.types import Array
 KEY = 1024
 STEP = 3.0  # how far an edit aims, in units of the gradient by the logits
 SHARPNESS = 7.0  # of what is thought, to edits: the pool of experts is far too modest where concepts are many
-STIFFNESS = 13.0  # how much what was lived counts beside what was said; all chosen in LOG, 2026-11-23 and 24
+STIFFNESS = 9.0  # how much what was lived counts beside what was said; all chosen in LOG, 2026-11-23
 BLANK = 0.01  # share of the curvature that is the same in all directions
 
 
