@@ -289,6 +289,14 @@ def test_rules_weigh_at_night_what_they_would_as_episodes(life, rules, lived, sh
     assert (lesson.target[:8] == NEW).all() and rule / (rule + episode) == pytest.approx(share)
 
 
+def test_an_answer_alone_is_a_habit_and_no_lesson(life):
+    """The instance is what it was taken for, so the cortex has nothing to learn: its rule retires, its body stays."""
+    woken, report = rest(MIND, NIGHT, told(life, "play a song", answer="play jazz"), jax.random.key(2))
+    assert report["retire/retired"] == 1 and "internalise/updates" not in report
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), woken.params, life.params))
+    assert ask(woken, "some music") == (MUSIC, "play jazz")
+
+
 def test_an_answer_for_one_instance_never_retires(life):
     """Nothing but its rule can know it."""
     woken, report = rest(MIND, NIGHT, told(life, "sing", answer="la la", general=False), jax.random.key(2))
