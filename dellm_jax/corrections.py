@@ -15,10 +15,9 @@ from dellm_jax.errors import CorrectionError
 from dellm_jax.memory import lexicon, procedural, semantic
 from dellm_jax.memory.procedural import NONE, Instance, Saying
 from dellm_jax.mind import respond, respond_to
-from dellm_jax.types import Array, Dellm, Experience, Mind, Report, Response
+from dellm_jax.types import UNBORN, Array, Dellm, Experience, Mind, Report, Response
 
 AS_IT_THOUGHT = -1
-UNBORN = -1e8  # log-probabilities below are of concepts that nobody met
 WEIGHT = 0.35  # of a corrected instance in semantic memory: errors lie at the borders of concepts, and would move them
 
 

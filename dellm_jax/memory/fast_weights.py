@@ -13,11 +13,12 @@ from flax import struct
 
 from dellm_jax.axes import leaf
 from dellm_jax.memory import symmetric
+from dellm_jax.memory.contrast import contrast
 from dellm_jax.types import Array
 
 KEY = 1024
-STEP = 3.0  # how far an edit aims, in units of the gradient by the logits
-SHARPNESS = 7.0  # of what is thought, to edits: the pool of experts is far too modest where concepts are many
+STEP = 0.5  # how far an edit aims, in units of the spread of what is thought
+SHARPNESS = 42.0  # of what is thought, to edits, per spread
 STIFFNESS = 9.0  # how much what was lived counts beside what was said; all chosen in LOG, 2026-11-23
 BLANK = 0.01  # share of the curvature that is the same in all directions
 
@@ -44,12 +45,15 @@ def said(fast: dict[str, FastWeights], keys: dict[str, Array]) -> Array:
 
 
 def push(log_probability: Array, concept: Array) -> Array:
-    """s (e_c - softmax(t log p)): where edits aim [B, C], from what is thought [B, C] and the concepts [B] meant.
+    """s S (e_c - softmax(t (log p - m) / S)): where edits aim [B, C], from what is thought [B, C] and the concepts [B]
+    meant; S is the spread of the thought (`contrast`).
 
-    Sharper than the thought (t > 1), it lowers what the instance was taken for and leaves alone what nobody would say.
+    An edit is as strong as what it has to overrule, however sure a life is of itself. Sharper than the thought, it
+    lowers what the instance was taken for and leaves alone what nobody would say.
     """
-    thought = jax.nn.softmax(SHARPNESS * log_probability)
-    return STEP * (jax.nn.one_hot(concept, log_probability.shape[1]) - thought)
+    thought, spread = contrast(log_probability)
+    meant = jax.nn.one_hot(concept, log_probability.shape[1])
+    return STEP * spread * (meant - jax.nn.softmax(SHARPNESS * thought))
 
 
 def edit(fast: dict[str, FastWeights], keys: dict[str, Array], push: Array) -> dict[str, FastWeights]:

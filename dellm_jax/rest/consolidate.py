@@ -12,8 +12,8 @@ from dellm_jax.rest.judge import held_out_responses
 from dellm_jax.rest.pieces import in_pieces
 from dellm_jax.types import Array, Dellm, Mind, Report, Response, Stage
 
-PRIOR = 0.002
-MOST_TRUST = 40.0
+PRIOR = 0.02  # episodes
+MOST_TRUST = 1e3  # in units of s
 TURNS, SETTLED = 60, 1e-5
 
 
@@ -41,13 +41,16 @@ _solve = jax.jit(semantic.solve)
 
 @partial(jax.jit, static_argnums=0)
 def _fit_trust(mind: Mind, state: Dellm) -> dict[str, Array]:
-    """argmin_w of the held-out mean of -sum_c q_c log softmax(sum_e w_e log p_e)[c] + prior |w s - 1|^2, w >= 0.
+    """argmin_w of the held-out mean of -sum_c q_c log softmax(sum_e w_e log p_e)[c] + prior |w s - 1|^2 / n,
+    w >= 0.
 
     q is the truth but for 1 / (n + 2) shared among the concepts: what n episodes, all answered rightly, still leave to
-    doubt (Laplace, 1814). Without it an expert that is right and far too sure of it is never brought to measure.
-    s_e is the root of the mean over episodes of sum_c log p_e[c]^2: experts speak on scales millions of times apart,
-    and in units of s the problem is well conditioned. Convex in w: damped Newton steps.
-    Source: logarithmic opinion pools (Genest & Zidek, 1986).
+    doubt (Laplace, 1814). Without it an expert that is right and far too sure of it is never brought to measure. The
+    prior decides only what the episodes leave open, as where nobody knows any of them: a heavier one held trust down,
+    and took the whole below its own parts (LOG, 2026-11-30).
+    s_e is the root of the mean of log p_e[c]^2 over episodes and concepts: experts speak on scales millions of times
+    apart, and in units of s the problem is well conditioned. Convex in w: projected Newton steps.
+    Source: logarithmic opinion pools (Genest & Zidek, 1986); two-metric projection (Bertsekas, 1982).
     """
     responses, target, weights = held_out_responses(mind, state, left_out=True)
     experts = list(state.hyper["trust"])
@@ -60,7 +63,7 @@ def _fit_trust(mind: Mind, state: Dellm) -> dict[str, Array]:
     log_p = jnp.stack([evidence(response) for response in responses])
     log_p = jnp.where(weights[:, None, :, None] > 0, log_p, 0.0)  # what is not there may be asked about anything
     many = jnp.maximum(weights.sum(), 1)
-    scale = jnp.sqrt(jnp.einsum("sebc,sb->e", log_p**2, weights) / many + 1e-6)
+    scale = jnp.sqrt(jnp.einsum("sebc,sb->e", log_p**2, weights) / (many * jnp.maximum(born.sum(), 1)) + 1e-6)
     log_p = log_p / scale[:, None, None]
     doubt = 1 / (weights.sum(1) + 2)
     truth = jax.nn.one_hot(target, born.size)
@@ -70,11 +73,14 @@ def _fit_trust(mind: Mind, state: Dellm) -> dict[str, Array]:
         pooled = jnp.einsum("e,sebc->sbc", w, log_p)
         pooled = pooled - jax.nn.logsumexp(jnp.where(born, pooled, -jnp.inf), axis=-1, keepdims=True)
         missed = -(truth * jnp.where(born, pooled, 0.0)).sum(-1)
-        return (missed * weights).sum() / many + PRIOR * ((w - 1) ** 2).sum()
+        return ((missed * weights).sum() + PRIOR * ((w - 1) ** 2).sum()) / many
 
     def newton(fit: tuple[int, Array, Array]) -> tuple[int, Array, Array]:
         turn, w, _ = fit
-        step = jnp.linalg.solve(jax.hessian(surprise)(w) + 1e-4 * jnp.eye(len(experts)), jax.grad(surprise)(w))
+        slope, bend = jax.grad(surprise)(w), jax.hessian(surprise)(w)
+        free = (w > 0) | (slope < 0)  # who is not trusted, and should be less, stays where it is
+        bend = jnp.where(free[:, None] & free, bend, 0.0) + 1e-4 * jnp.eye(len(experts)) + jnp.diag(1.0 - free)
+        step = jnp.linalg.solve(bend, jnp.where(free, slope, 0.0))
         after = jnp.clip(w - jnp.clip(step, -1.0, 1.0), 0.0, MOST_TRUST)
         return turn + 1, after, jnp.abs(after - w).max()
 

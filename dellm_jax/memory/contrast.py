@@ -1,0 +1,35 @@
+"""What is thought, apart from how sure a life is of it: log-probabilities in units of their own spread.
+
+How sure a pool of experts is depends on how far each is trusted, and on how many concepts there are. What is to be as
+strong in every life, an edit or a lesson, goes by the contrast instead.
+Source: standardised logits as soft targets (Sun et al., 2024).
+"""
+
+import jax
+import jax.numpy as jnp
+
+from dellm_jax.types import UNBORN, Array
+
+SOFT = 6.0  # spread of a belief that teaches
+
+
+def contrast(log_probability: Array) -> tuple[Array, Array]:
+    """(log p - m) / S [..., C] and S [..., 1], of the mean m and the root S of one and the sum of squares around it.
+
+    Over the concepts that live; the others have -inf. With the one, what says nothing has no contrast.
+    """
+    born = log_probability > UNBORN
+    log_p = jnp.where(born, log_probability, 0.0)
+    middle = log_p.sum(-1, keepdims=True) / jnp.maximum(born.sum(-1, keepdims=True), 1)
+    around = jnp.where(born, log_p - middle, 0.0)
+    spread = jnp.sqrt(1 + (around**2).sum(-1, keepdims=True))
+    return jnp.where(born, around / spread, -jnp.inf), spread
+
+
+def soft(log_probability: Array) -> Array:
+    """The log-probabilities [..., C] of the same thought as it is taught: of a spread of SOFT, whatever it was.
+
+    So they tell how the concepts that were not meant compare, too; calibrated ones say little but the name.
+    Source: soft targets (Hinton et al., 2015).
+    """
+    return jax.nn.log_softmax(SOFT * contrast(log_probability)[0])
