@@ -30,9 +30,9 @@ class Course:
     """How a stage learns: `steps` updates by `rule` on `batch` examples each, judged after every `chunk` of them.
 
     With `taught` > 0 the cortex also learns what the whole self of the evening, semantic memory included, believes of
-    what it sees, softly: loss + taught H(belief, p). `doubt`, in standard errors, is how much worse than the best the last may
-    look (`school`). In every update a share `dropout` of the units of every assembly is silent, drawn anew and the same
-    for the batch; the others are raised by 1 / (1 - dropout). ScheduleError if a number cannot be.
+    what it sees, softly: loss + taught H(belief, p). `doubt`, in standard errors, is how much worse than the best the
+    last may look (`school`). In every update a share `dropout` of the units of every assembly is silent, drawn anew and
+    the same for the batch; the others are raised by 1 / (1 - dropout). ScheduleError if a number cannot be.
     Source: knowledge distillation (Hinton et al., 2015), from the fast system to the slow (McClelland et al., 1995);
     dropout (Srivastava et al., 2014).
     """
