@@ -15,7 +15,7 @@ from dellm_jax.errors import CorrectionError
 from dellm_jax.memory import lexicon, procedural, semantic
 from dellm_jax.memory.procedural import NONE, Instance, Saying
 from dellm_jax.mind import respond, respond_to
-from dellm_jax.types import UNBORN, Array, Dellm, Experience, Mind, Report, Response
+from dellm_jax.types import LEAST_BORN, Array, Dellm, Experience, Mind, Report, Response
 
 AS_IT_THOUGHT = -1
 WEIGHT = 0.35  # of a corrected instance in semantic memory: errors lie at the borders of concepts, and would move them
@@ -205,7 +205,7 @@ def why(mind: Mind, state: Dellm, experience: Experience, most: int = 3) -> dict
     rule, concept = int(response.rule[0]), int(response.concept[0])
     by = {}
     for expert, log_p in response.by.items():
-        if expert == "corrections" and not np.ptp(log_p[0][log_p[0] > UNBORN]):
+        if expert == "corrections" and not np.ptp(log_p[0][log_p[0] > LEAST_BORN]):
             continue  # nothing that is alike was corrected
         best = np.argsort(-log_p[0])[:most]
         by[expert] = [(int(c), float(np.exp(log_p[0, c]))) for c in best]

@@ -19,7 +19,7 @@ from dellm_jax.errors import ScheduleError
 Array = jax.Array
 Report = dict[str, float]
 UNNAMED = -1
-UNBORN = -1e8  # log-probabilities below are of concepts that nobody met
+LEAST_BORN = -1e8  # log-probabilities below are of concepts that nobody met
 
 
 @struct.dataclass
@@ -60,7 +60,7 @@ class Lesson:
 
     `nights` lived so far (scalar); `taught` [B, C]: logits of whoever teaches (an older self, or what was answered when
     an episode was lived), or None; `value` [B]: how much, where concepts are quantities, or None; `belief` [B, C]: the
-    log-probabilities that the whole gave in the evening, softened, in nights in which it teaches.
+    log-probabilities that the whole gave in the evening, of one spread, in nights in which it teaches.
     """
 
     logits: Array

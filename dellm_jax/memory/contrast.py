@@ -2,15 +2,14 @@
 
 How sure a pool of experts is depends on how far each is trusted, and on how many concepts there are. What is to be as
 strong in every life, an edit or a lesson, goes by the contrast instead.
-Source: standardised logits as soft targets (Sun et al., 2024).
 """
 
 import jax
 import jax.numpy as jnp
 
-from dellm_jax.types import UNBORN, Array
+from dellm_jax.types import LEAST_BORN, Array
 
-SOFT = 6.0  # spread of a belief that teaches
+TAUGHT = 6.0  # spread of a belief that teaches
 
 
 def contrast(log_probability: Array) -> tuple[Array, Array]:
@@ -18,7 +17,7 @@ def contrast(log_probability: Array) -> tuple[Array, Array]:
 
     Over the concepts that live; the others have -inf. With the one, what says nothing has no contrast.
     """
-    born = log_probability > UNBORN
+    born = log_probability > LEAST_BORN
     log_p = jnp.where(born, log_probability, 0.0)
     middle = log_p.sum(-1, keepdims=True) / jnp.maximum(born.sum(-1, keepdims=True), 1)
     around = jnp.where(born, log_p - middle, 0.0)
@@ -26,10 +25,11 @@ def contrast(log_probability: Array) -> tuple[Array, Array]:
     return jnp.where(born, around / spread, -jnp.inf), spread
 
 
-def soft(log_probability: Array) -> Array:
-    """The log-probabilities [..., C] of the same thought as it is taught: of a spread of SOFT, whatever it was.
+def as_taught(log_probability: Array) -> Array:
+    """The log-probabilities [..., C] of the same thought as it is taught: of a spread of TAUGHT, whatever it was.
 
-    So they tell how the concepts that were not meant compare, too; calibrated ones say little but the name.
-    Source: soft targets (Hinton et al., 2015).
+    The sure are softened, so that they tell how the concepts that were not meant compare, too: calibrated, they say
+    little but the name. The doubtful are made to choose. Below some nats of spread there is nothing to be taught.
+    Source: soft targets (Hinton et al., 2015), of standardised logits (Sun et al., 2024).
     """
-    return jax.nn.log_softmax(SOFT * contrast(log_probability)[0])
+    return jax.nn.log_softmax(TAUGHT * contrast(log_probability)[0])

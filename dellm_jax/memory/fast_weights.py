@@ -1,8 +1,8 @@
 """Fast weights: what one correction says of all that is like it, at once and without a step of learning.
 
-A linear readout of keys (sketches of frozen features) that is added to what a life thinks. An edit moves it by the
-natural gradient of the cross-entropy, in the curvature of everything that was ever lived: far where nothing is known,
-hardly where much is. Nights teach the slow memories the same, and fast weights begin anew.
+A linear readout of keys (sketches of frozen features) that is added to what a life thinks. An edit moves it from
+what the instance was taken for to what was meant, in the curvature of everything that was ever lived: far where nothing
+is known, hardly where much is. Nights teach the slow memories the same, and fast weights begin anew.
 Source: fast weights, Hinton & Plaut (1987); closed-form edits in the covariance of what is known, MEMIT (Meng et al.,
 2023).
 """
@@ -19,7 +19,7 @@ from dellm_jax.types import Array
 KEY = 1024
 STEP = 0.5  # how far an edit aims, in units of the spread of what is thought
 SHARPNESS = 42.0  # of what is thought, to edits, per spread
-STIFFNESS = 9.0  # how much what was lived counts beside what was said; all chosen in LOG, 2026-11-23
+STIFFNESS = 9.0  # how much what was lived counts beside what was said; all chosen in LOG, 2026-11-23 and 30
 BLANK = 0.01  # share of the curvature that is the same in all directions
 
 

@@ -47,9 +47,6 @@ def _fit_trust(mind: Mind, state: Dellm) -> dict[str, Array]:
         return jnp.stack([response.by.get(expert, silent) for expert in experts])
 
     born = state.homeostasis[CONCEPTS]["active"] > 0
-    fitted = trust(jnp.stack([evidence(response) for response in responses]), target, weights, born)
-    # Room for held-out episodes is not yet one of them: who was never judged is trusted as before.
-    return {
-        expert: jnp.where(weights.sum() > 0, own, state.hyper["trust"][expert])
-        for expert, own in zip(experts, fitted, strict=True)
-    }
+    before = jnp.stack([state.hyper["trust"][expert] for expert in experts])
+    fitted = trust(jnp.stack([evidence(response) for response in responses]), target, weights, born, before)
+    return dict(zip(experts, fitted, strict=True))

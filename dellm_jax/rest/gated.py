@@ -13,12 +13,12 @@ from dellm_jax import experience as experiences
 from dellm_jax.architecture import CONCEPTS
 from dellm_jax.errors import ScheduleError
 from dellm_jax.memory import episodic
-from dellm_jax.memory.contrast import soft
+from dellm_jax.memory.contrast import as_taught
 from dellm_jax.mind import respond_to
 from dellm_jax.rest.judge import held_out_responses
 from dellm_jax.study import learn
 from dellm_jax.trees import named_key
-from dellm_jax.types import UNBORN, Array, Dellm, Lesson, Mind, Report
+from dellm_jax.types import LEAST_BORN, Array, Dellm, Lesson, Mind, Report
 
 PIECE = 10  # updates between two moments at which an input may wake the sleeper
 # (mind, the state of the evening, what the stage prepared, key) -> percepts through all senses, and their lesson.
@@ -30,9 +30,10 @@ class Course:
     """How a stage learns: `steps` updates by `rule` on `batch` examples each, judged after every `chunk` of them.
 
     With `taught` > 0 the cortex also learns what the whole self of the evening, semantic memory included, believes of
-    what it sees, softly: loss + taught H(belief, p). `doubt`, in standard errors, is how much worse than the best the
-    last may look (`school`). In every update a share `dropout` of the units of every assembly is silent, drawn anew and
-    the same for the batch; the others are raised by 1 / (1 - dropout). ScheduleError if a number cannot be.
+    what it sees, as `as_taught` says it: loss + taught H(belief, p). `doubt`, in standard errors, is how much worse
+    than the best the last may look (`school`). In every update a share `dropout` of the units of every assembly is
+    silent, drawn anew and the same for the batch; the others are raised by 1 / (1 - dropout). ScheduleError if a number
+    cannot be.
     Source: knowledge distillation (Hinton et al., 2015), from the fast system to the slow (McClelland et al., 1995);
     dropout (Srivastava et al., 2014).
     """
@@ -109,7 +110,7 @@ def school(material: Material, course: Course) -> Callable[..., Iterator[tuple[D
 @partial(jax.jit, static_argnums=0)
 def held_out_belief(mind: Mind, state: Dellm) -> Array:
     """What the whole believes of the held-out episodes through each sense alone, as it teaches it: log p [S, B, C]."""
-    return jnp.stack([soft(response.log_probability) for response in held_out_responses(mind, state)[0]])
+    return jnp.stack([as_taught(response.log_probability) for response in held_out_responses(mind, state)[0]])
 
 
 @partial(jax.jit, static_argnums=(0, 3))
@@ -121,7 +122,7 @@ def held_out_losses(mind: Mind, state: Dellm, belief: Array, taught: float) -> t
     responses, target, weight = held_out_responses(mind, state)
     log_p = jnp.stack([response.by["cortex"] for response in responses])
     own = jnp.take_along_axis(log_p, target[None, :, None], axis=2)[..., 0]
-    believed = jnp.where(belief > UNBORN, jnp.exp(belief) * log_p, 0.0).sum(-1) if taught else 0.0
+    believed = jnp.where(belief > LEAST_BORN, jnp.exp(belief) * log_p, 0.0).sum(-1) if taught else 0.0
     return -(own + taught * believed) / (1 + taught), weight
 
 
@@ -168,7 +169,7 @@ def _attend(
         for_material, for_senses = jax.random.split(key)
         whole, lesson = material(mind, state, prepared, for_material)
         if taught:
-            lesson = lesson.replace(belief=soft(respond_to(mind, state, whole).log_probability))
+            lesson = lesson.replace(belief=as_taught(respond_to(mind, state, whole).log_probability))
         heard = experiences.drop_senses(jax.random.uniform(for_senses, lesson.target.shape), whole)
         thinned = _without(dropout, state.homeostasis, named_key(key, "dropout")) if dropout else state.homeostasis
         params, learner, loss, _ = learn(mind, state.architecture, carry[0], thinned, carry[1], rule, heard, lesson)
