@@ -29,7 +29,8 @@ def as_taught(log_probability: Array) -> Array:
     """The log-probabilities [..., C] of the same thought as it is taught: of a spread of TAUGHT, whatever it was.
 
     The sure are softened, so that they tell how the concepts that were not meant compare, too: calibrated, they say
-    little but the name. The doubtful are made to choose, but for those whose spread is well below a nat: they teach nothing.
+    little but the name. The doubtful are made to choose, but for those whose spread is well below a nat, who teach
+    nothing.
     Source: soft targets (Hinton et al., 2015), of standardised logits (Sun et al., 2024).
     """
     return jax.nn.log_softmax(TAUGHT * contrast(log_probability)[0])
