@@ -40,26 +40,33 @@ def examine(
 ) -> Answers:
     """Sit `exams` (default: all of the curriculum), through all senses together and through each alone.
 
-    `most` > 0: at most so many questions an exam, evenly spread over it.
+    `most` > 0: at most so many questions an exam, evenly spread over it; exams of the same examples (seen another way)
+    ask for others each, as long as there are any, or a score would be that of a few examples asked again and again.
     """
     exams = curriculum.exams if exams is None else exams
     senses = list(curriculum.corpus.test.banks)
     queries = [TOGETHER, *(senses if len(senses) > 1 else [])]
     asked = {sense: jnp.asarray([query in (TOGETHER, sense) for query in queries], jnp.float32) for sense in senses}
     right: dict[str, dict[str, list[np.ndarray]]] = {way: {query: [] for query in queries} for way in WAYS}
-    for exam in exams:
-        found = _sit(mind, state, curriculum, exam, asked, most)
+    for number, exam in enumerate(exams):
+        rows = drawn(exam.rows, most, number, len(exams))
+        found = _sit(mind, state, curriculum, exam._replace(rows=rows), asked)
         for i, way in enumerate(WAYS):
             for j, query in enumerate(queries):
                 right[way][query].append(found[i, j])
     return Answers(right)
 
 
-def _sit(mind: Mind, state: Dellm, curriculum: Curriculum, exam: Exam, asked: dict, most: int) -> np.ndarray:
+def drawn(rows: np.ndarray, most: int, number: int, exams: int) -> np.ndarray:
+    """At most so many of the rows, evenly spread: those of exam `number` of so many that share them."""
+    if not 0 < most < rows.size:
+        return rows
+    return rows[(np.arange(most) * exams + number) * rows.size // (most * exams)]
+
+
+def _sit(mind: Mind, state: Dellm, curriculum: Curriculum, exam: Exam, asked: dict) -> np.ndarray:
     """Which questions were answered rightly [ways, queries, N]."""
     test, rows = curriculum.corpus.test, exam.rows
-    if 0 < most < rows.size:
-        rows = rows[np.linspace(0, rows.size - 1, most).astype(int)]
     among = jnp.asarray(np.isin(np.arange(state.architecture.concepts), exam.concepts))
     found = []
     for start in range(0, rows.size, CHUNK):

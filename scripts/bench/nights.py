@@ -2,11 +2,13 @@
 
 python scripts/bench/nights.py     # seven minutes on one core; further arguments are overrides
 
-The life of +experiment=fifty_nights. Every evening and the morning after, the same questions, 2,000 or a few more, are
-asked of all the days so far, from the test split. Of every night: accuracy before and after, the change in points with
-its standard error, which is that of a paired difference, how many answers were lost and won, and what the episodes said
-that are held out, who judge the night. A change of 0.1 points is two questions, which is less than what chance does:
-a night harms for certain where lost - won > 2 sqrt(lost + won) (McNemar), and of fifty harmless ones one or two would.
+The life of +experiment=fifty_nights. Every evening and the morning after, the same questions are asked of all the days
+so far, from the test split: all 10,000 pictures, each turned as it was on one of the days, so that no picture is asked
+twice and their number is what the standard error says it is. Of every night: accuracy before and after, the change in
+points with its standard error, which is that of a paired difference, how many answers were lost and won, and what the
+episodes said that are held out, who judge the night. A change of 0.1 points is ten questions, which is one standard
+error: a night harms for certain where lost - won > 2 sqrt(lost + won) (McNemar), and of fifty harmless ones one or two
+would.
 """
 
 import sys
@@ -24,12 +26,12 @@ from experiments.config import register, sound
 from experiments.examine import TOGETHER, examine
 from experiments.train import CONF
 
-QUESTIONS, WAYS = 2000, ("whole", "cortex")
+WAYS = ("whole", "cortex")
 
 
 def answered(plan, state, lived):
     """Which of the questions about the first `lived` days are answered rightly {way: [N]}."""
-    most = -(-QUESTIONS // lived)
+    most = plan.curriculum.corpus.test.target.size // lived
     found = examine(plan.mind, state, plan.curriculum, plan.curriculum.exams[:lived], most).right
     return {way: np.concatenate(found[way][TOGETHER]).astype(float) for way in WAYS}
 

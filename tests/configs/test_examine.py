@@ -1,14 +1,15 @@
-"""An exam tells the senses apart through which it asks."""
+"""An exam tells the senses apart through which it asks, and does not ask the same thing again and again."""
 
 import jax
 import jobs
 import numpy as np
+import pytest
 
 from dellm_jax.architecture import CONCEPTS
 from dellm_jax.mind import create, respond
 from dellm_jax.types import Experience
 from experiments import build
-from experiments.examine import examine
+from experiments.examine import drawn, examine
 
 
 def test_each_sense_is_asked_under_its_own_name() -> None:
@@ -32,3 +33,14 @@ def test_each_sense_is_asked_under_its_own_name() -> None:
     answers = examine(plan.mind, state, plan.curriculum._replace(corpus=corpus))
     assert answers.accuracy(query="image") == answers.accuracy() == 1.0
     assert answers.accuracy(query="audio") < 0.5
+
+
+@pytest.mark.parametrize("exams", [1, 7, 30, 50])
+def test_exams_of_the_same_examples_ask_for_others_each(exams: int) -> None:
+    """As many as there are, spread over all of them; a thousand answers are then of a thousand examples."""
+    rows, most = np.arange(1000) + 5, 1000 // exams
+    asked = [drawn(rows, most, number, exams) for number in range(exams)]
+    assert all(one.size == most for one in asked)
+    assert np.unique(np.concatenate(asked)).size == exams * most
+    assert all(np.diff(one).max() - np.diff(one).min() <= 1 for one in asked if one.size > 1)
+    assert (drawn(rows, 2000, 0, exams) == rows).all()
