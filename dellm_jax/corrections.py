@@ -57,20 +57,26 @@ def correct(
     if known and amend.stale(state):
         state = amend.anew(mind, state)
     saying = Saying(jnp.int32(taken_for), jnp.int32(said), jnp.asarray(general), jnp.int32(teacher), jnp.uint32(when))
-    room = not known or _room(state, experience)
-    state, report = _correct(mind, state, experience, bool(known), room, saying)
-    return state, dict(zip(("rule", "superseded", "forgotten"), map(float, report), strict=True))
+    state, report = _correct(mind, _followed(state, experience), experience, bool(known), saying)
+    report = dict(zip(("rule", "superseded", "forgotten"), map(float, report), strict=True))
+    return _followed(state, experience), report
 
 
-def _room(state: Dellm, experience: Experience) -> bool:
-    """Whether semantic memory can take one more in without following: most of it then need not be copied."""
-    known = [state.memory.semantic[sense] for sense in experience.senses]
-    return all(int(one.fill) < one.pending.shape[0] for one in known)
+_solve = jax.jit(semantic.solve)
 
 
-@partial(jax.jit, static_argnums=(0, 3, 4))
+def _followed(state: Dellm, experience: Experience) -> Dellm:
+    """Semantic memory solved anew in the senses that can gather no more. Where concepts are many this is no slower than
+    to follow by a few steps, and what was said speaks for more that is like it."""
+    known = state.memory.semantic
+    full = {sense for sense in experience.senses if int(known[sense].fill) == known[sense].pending.shape[0]}
+    solved = {sense: _solve(known[sense]) for sense in full}
+    return state.replace(memory=state.memory.replace(semantic=dict(known) | solved)) if full else state
+
+
+@partial(jax.jit, static_argnums=(0, 3))
 def _correct(
-    mind: Mind, state: Dellm, experience: Experience, known: bool, room: bool, saying: Saying
+    mind: Mind, state: Dellm, experience: Experience, known: bool, saying: Saying
 ) -> tuple[Dellm, tuple[Array, ...]]:
     percepts = experiences.perceive(state.architecture, experience)
     features = experiences.features_of(state, percepts)
@@ -89,8 +95,7 @@ def _correct(
     if known:
         concepts = homeostasis[CONCEPTS]
         weight = jnp.where(concepts["active"][concept] > 0, WEIGHT, 1.0) * (had == 0)
-        how = semantic.gather if room else semantic.observe
-        semantics = _told(semantics, features, percepts.presence, experience.target, weight, how)
+        semantics = _told(semantics, features, percepts.presence, experience.target, weight, semantic.gather)
         edited = amend.edited(mind, state, percepts, features, concept)
         fast = jax.tree.map(partial(jnp.where, had > 0), fast, edited)
         active = concepts["active"].at[concept].set(1.0)

@@ -19,7 +19,7 @@ from dellm_jax.types import Array
 KEY = 1024
 STEP = 0.5  # how far an edit aims, in units of the spread of what is thought
 SHARPNESS = 42.0  # of what is thought, to edits, per spread
-STIFFNESS = 7.0  # how much what was lived counts beside what was said; all chosen in LOG, 2026-11-23 and 30
+STIFFNESS = 8.0  # how much what was lived counts beside what was said; all chosen in LOG, 2026-11-23 and 30
 BLANK = 0.01  # share of the curvature that is the same in all directions
 
 

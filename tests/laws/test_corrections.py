@@ -17,7 +17,7 @@ from dellm_jax.conversation.words import names
 from dellm_jax.corrections import AS_IT_THOUGHT, correct, said, undo, why
 from dellm_jax.errors import ArchitectureError, CorrectionError, ExperienceError
 from dellm_jax.learning import asymmetric_cross_entropy
-from dellm_jax.memory import episodic, procedural, semantic
+from dellm_jax.memory import episodic, procedural, semantic, symmetric
 from dellm_jax.mind import awake, create, respond
 from dellm_jax.persistence import load, save
 from dellm_jax.rest import consolidate, internalise, rest, retire
@@ -104,6 +104,26 @@ def test_what_it_is_can_be_corrected_without_a_step_of_learning(life):
     for part in ("params", "learner", "clock", "key"):
         before, after = jax.tree.leaves(getattr(life, part)), jax.tree.leaves(getattr(state, part))
         assert all(bool((a == b).all()) for a, b in zip(before, after, strict=True)), part
+
+
+def test_semantic_memory_is_solved_whenever_it_has_gathered_its_fill(life):
+    """Of corrections, and of a life that was lived to the brim: nothing that waits there is lost."""
+    rows = [utterance(text, MUSIC) for text in "abcdefgh"]
+    together = jax.tree.map(lambda *raw: np.concatenate(raw)[None], *rows)
+    brim, _ = awake(MIND, copy(life), together)
+    assert int(brim.memory.semantic["text"].fill) == BODY.semantic_chunk
+    for state, say in ((brim, "i"), (life, "abcdefgh")):
+        after = state
+        for text in say:
+            after = told(after, text, MUSIC)
+        known, before = after.memory.semantic["text"], state.memory.semantic["text"]
+        assert int(known.fill) == len(say) % BODY.semantic_chunk
+        many = known.total.shape[1]
+        now, then = (symmetric.dense(semantic.absorb(one).gram, many) for one in (known, before))
+        texts = np.concatenate([utterance(text).senses["text"] for text in say])
+        features = experience.features_of(after, experience.Percepts({"text": READ.perceive(texts)}, {}))["text"]
+        assert jnp.allclose(now - then, corrections.WEIGHT * features.T @ features, atol=1e-3)
+    assert jnp.allclose(known.readout, semantic.solve(known).readout, atol=1e-3)
 
 
 def test_a_new_concept_is_born_by_a_correction(life):
