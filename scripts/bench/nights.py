@@ -1,14 +1,13 @@
 """Whether a night ever harms: fifty evenings and mornings, the same questions asked twice.
 
-python scripts/bench/nights.py     # seven minutes on one core; further arguments are overrides
+python scripts/bench/nights.py     # half an hour on one core; further arguments are overrides
 
 The life of +experiment=fifty_nights. Every evening and the morning after, the same questions are asked of all the days
-so far, from the test split: all 10,000 pictures, each turned as it was on one of the days, so that no picture is asked
-twice and their number is what the standard error says it is. Of every night: accuracy before and after, the change in
-points with its standard error, which is that of a paired difference, how many answers were lost and won, and what the
-episodes said that are held out, who judge the night. A change of 0.1 points is ten questions, which is one standard
-error: a night harms for certain where lost - won > 2 sqrt(lost + won) (McNemar), and of fifty harmless ones one or two
-would.
+so far, from the test split: all 10,000 pictures, each turned as on four of the days, and of every day as many. Of every
+night: accuracy before and after, the change in points with its standard error, how many answers were lost and won, and
+what the episodes said that are held out, who judge the night. The four answers about a picture go together: the error
+is that of the mean over pictures of the paired difference. A night harms for certain where the change is below -2
+errors; of fifty harmless ones, one would be.
 """
 
 import sys
@@ -26,34 +25,38 @@ from experiments.config import register, sound
 from experiments.examine import TOGETHER, examine
 from experiments.train import CONF
 
-WAYS = ("whole", "cortex")
+WAYS, TURNS = ("whole", "cortex"), 4
 
 
 def answered(plan, state, lived):
-    """Which of the questions about the first `lived` days are answered rightly {way: [N]}."""
-    most = plan.curriculum.corpus.test.target.size // lived
-    found = examine(plan.mind, state, plan.curriculum, plan.curriculum.exams[:lived], most).right
-    return {way: np.concatenate(found[way][TOGETHER]).astype(float) for way in WAYS}
+    """Which of the questions about the first `lived` days are answered rightly {way: [turns, pictures]}."""
+    exams, many = plan.curriculum.exams[:lived], plan.curriculum.corpus.test.target.size
+    right = {way: [] for way in WAYS}
+    for turn in range(min(TURNS, lived)):
+        first = turn * lived // min(TURNS, lived)
+        days = [exams[(first + place) % lived] for place in range(lived)]
+        found = examine(plan.mind, state, plan.curriculum, days, many // lived).right
+        for way in WAYS:
+            right[way].append(np.concatenate(found[way][TOGETHER]).astype(float))
+    return {way: np.stack(several) for way, several in right.items()}
 
 
 def told(night, evening, morning):
-    """A line of the table; the change and its standard error in points, answers lost and won."""
+    """A line of the table; the change and its standard error in points."""
     change = 100 * (morning - evening)
     lost, won = int((change < 0).sum()), int((change > 0).sum())
-    error = change.std() / np.sqrt(change.size)
-    line = f"{100 * evening.mean():7.2f}  {100 * morning.mean():7.2f}  {change.mean():+6.2f} ({error:.2f})"
-    return f"{line}  {lost:4d} {won:4d}", (change.mean(), error, lost, won, night)
+    of_pictures = change.mean(0)
+    error = of_pictures.std() / np.sqrt(of_pictures.size)
+    line = f"{100 * evening.mean():7.2f}  {100 * morning.mean():7.2f}  {change.mean():+6.3f} ({error:.3f})"
+    return f"{line}  {lost:4d} {won:4d}", (change.mean(), error, night)
 
 
 def summary(way, nights):
     """What fifty nights did to a way of knowing."""
-    change, error, lost, won, number = map(np.array, zip(*nights, strict=True))
-    sure = lost - won > 2 * np.sqrt(lost + won)
-    print(
-        f"{way}: {change.mean():+.3f} points a night on average, standard error {error.mean():.2f} of a night,", end=" "
-    )
-    print(f"worst {change.min():+.2f} ({error[change.argmin()]:.2f}) in night {number[change.argmin()]};", end=" ")
-    print(f"{(change < -0.1).sum()} of {change.size} below -0.1, {sure.sum()} of them for certain")
+    change, error, number = map(np.array, zip(*nights, strict=True))
+    worst = f"{change.min():+.3f} ({error[change.argmin()]:.3f}) in night {number[change.argmin()]}"
+    print(f"{way}: {change.mean():+.3f} points a night, standard error {error.mean():.3f} of a night, worst {worst};")
+    print(f"{(change < -0.1).sum()} of {change.size} below -0.1, {(change < -2 * error).sum()} below 0 for certain")
 
 
 def main():
