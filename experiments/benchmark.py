@@ -5,7 +5,8 @@ python -m experiments.benchmark suite=split_mnist_online methods=er,dellm seeds=
 A suite is a file of conf/suite. What is done is kept under outputs/benchmark and not done again; a cell whose
 configuration changed, or that failed, is; one whose code changed is not, but says of which commit it is. Tables are of
 all of the suite that is done, so that runs of its parts add up. They go to experiments/results (or `results=`<folder>);
-tables there that have more seeds stay, and the new ones are called <suite>.partial.
+rows there that have more seeds stay, each with its commit. Where methods are paired seed by seed, that takes the seeds
+themselves: there the whole table stays, and the new one is called <suite>.partial.
 """
 
 import json
@@ -211,18 +212,20 @@ def _all_there_is(
 
 
 def _write(name: str, plan: dict[str, Any], every: list[dict[str, Any]], results: Path, console: Console) -> None:
-    """Print the tables of a suite and write them; if those that are there have more seeds, beside them."""
+    """Print the tables of a suite and write them, with what those that are there have more of, or beside them."""
+    methods, averages = plan["methods"], plan.get("averages", {})
+    names = {(stream, cell.method) for cell in planned(plan, [], [], []) for stream in (cell.stream, cell.told)}
+    names |= {(stream, method) for stream in averages for method in methods}
+    owned = lambda row: (row.stream, row.method.split(", ")[0]) in names  # noqa: E731
     rows = tables.rows(every)
+    if "against" not in plan:
+        rows = tables.joined(rows, results / f"{name}.csv", owned)
     metric, here = plan.get("metric", "accuracy"), machine()
     compared = "".join("\n" + tables.markdown(rows, [], other, here) for other in plan.get("also", []))
     if "against" in plan:
         beside = {cell["stream"] for cell in every if cell["method"] == plan["against"]}
         pairs = [cell for cell in every if cell["stream"] in beside]
         compared += "\n" + tables.ablation_markdown(pairs, plan["against"], metric)
-    methods, averages = plan["methods"], plan.get("averages", {})
-    names = {(stream, cell.method) for cell in planned(plan, [], [], []) for stream in (cell.stream, cell.told)}
-    names |= {(stream, method) for stream in averages for method in methods}
-    owned = lambda row: (row.stream, row.method.split(", ")[0]) in names  # noqa: E731
     stem, lacking = tables.write(results, name, rows, metric, here, compared, owned)
     if (axes := plan.get("plane")) and len({row.method.split(", ")[0] for row in rows}) > 1:
         tables.plane(rows, *axes, results / f"{stem.name}.plane.png")

@@ -6,7 +6,7 @@ percent, except metrics that are no shares (`lines.percent`).
 
 from experiments.tables.aggregate import CONFIDENCE, COSTS, Cells, Paired, paired, rows
 from experiments.tables.draw import figure
-from experiments.tables.files import fewer, write
+from experiments.tables.files import fewer, joined, write
 from experiments.tables.lines import lower_is_better, percent
 from experiments.tables.plane import plane
 from experiments.tables.records import (
@@ -39,6 +39,7 @@ __all__ = [
     "escape",
     "fewer",
     "figure",
+    "joined",
     "latex",
     "lower_is_better",
     "markdown",

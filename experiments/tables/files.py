@@ -1,11 +1,11 @@
-"""The files of a suite's tables. A table never takes the place of one that had more seeds."""
+"""The files of a suite's tables. No row takes the place of one that had more seeds."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dellm_jax.persistence.files import write_atomically
 from experiments.tables.draw import figure
-from experiments.tables.records import FAILED, Row, TableError, read_anchors, read_csv, write_csv
+from experiments.tables.records import FAILED, Row, TableError, order, read_anchors, read_csv, write_csv
 from experiments.tables.text import latex, markdown
 
 KINDS = ("csv", "md", "tex", "png")
@@ -41,22 +41,40 @@ def write(
     return folder / stem, lacking
 
 
+def joined(rows: Sequence[Row], path: Path, owned: Callable[[Row], bool] = lambda row: True) -> list[Row]:
+    """The rows; of a method on a stream of which the CSV at `path` has more seeds, those that are there, which are
+    `owned`. All moments of a method ("method, moment") stay together: they are of the same lives."""
+    try:
+        fuller = {(stream, _of(method)) for stream, method in _more(rows, path, owned)}
+    except TableError:
+        return list(rows)
+    kept = [row for row in read_csv(path) if owned(row) and (row.stream, _of(row.method)) in fuller] if fuller else []
+    return sorted([row for row in rows if (row.stream, _of(row.method)) not in fuller] + kept, key=order)
+
+
+def _of(method: str) -> str:
+    return method.split(", ")[0]
+
+
 def fewer(rows: Sequence[Row], path: Path, owned: Callable[[Row], bool] = lambda row: True) -> list[str]:
     """Every stream and method of which the `owned` rows of the CSV at `path` have more seeds, lived or in all."""
-    if not path.exists():
-        return []
     try:
-        before = _seeds([row for row in read_csv(path) if owned(row)])
+        return [f"{stream}, {method}: {what}" for (stream, method), what in _more(rows, path, owned).items()]
     except TableError as error:
         return [str(error)]
+
+
+def _more(rows: Sequence[Row], path: Path, owned: Callable[[Row], bool]) -> dict[tuple[str, str], str]:
+    """{(stream, method): of how many seeds there are only so many}."""
+    before = _seeds([row for row in read_csv(path) if owned(row)]) if path.exists() else {}
     now = _seeds(rows)
-    lacking = []
+    lacking = {}
     for (stream, method), (lived, tried) in sorted(before.items()):
         here, tried_here = now.get((stream, method), (0, 0))
         if here < lived:
-            lacking.append(f"{stream}, {method}: {here} of {lived} seeds")
+            lacking[stream, method] = f"{here} of {lived} seeds"
         elif tried_here < tried:
-            lacking.append(f"{stream}, {method}: {tried_here} of {tried} seeds, failures among them")
+            lacking[stream, method] = f"{tried_here} of {tried} seeds, failures among them"
     return lacking
 
 

@@ -18,6 +18,7 @@ from experiments.tables import (
     ablation_markdown,
     fewer,
     figure,
+    joined,
     latex,
     markdown,
     paired,
@@ -28,6 +29,7 @@ from experiments.tables import (
     write,
     write_csv,
 )
+from experiments.tables.records import order
 
 STREAMS = {
     "split_mnist_online",
@@ -217,6 +219,20 @@ def test_a_table_takes_the_place_of_none_that_has_more(tmp_path):
     path, lacking = write(tmp_path / "new", "suite", rows([*runs("ours", (0.5,) * 8), *CELLS[3:-1]]))
     assert path.name == "suite" and not lacking and set(path.parent.iterdir()) == set(before)
     assert (path.parent / "suite.csv").read_bytes() != before[path.parent / "suite.csv"]
+
+
+def test_of_what_there_is_more_of_the_rows_are_kept(tmp_path):
+    """With all moments of their lives, though one alone has more seeds; what the suite does not have goes."""
+    path, awake, asleep = tmp_path / "suite.csv", "ours, awake", "ours, asleep"
+    assert joined(rows(runs("new", (0.2,))), path) == rows(runs("new", (0.2,)))
+    before = [*runs(awake, (0.9, 0.8)), *runs(asleep, (0.7, 0.6)), *runs("old", (0.1, 0.2)), *runs("gone", (0.5,) * 9)]
+    write_csv(path, rows(before))
+    now = [*runs(awake, (0.5,)), *runs(asleep, (0.5, 0.4)), *runs("old", (0.3, 0.4)), *runs("new", (0.2,))]
+    found = joined(rows(now), path, owned=lambda row: row.method != "gone")
+    assert {row.method: round(row.mean, 3) for row in found} == {awake: 0.85, asleep: 0.65, "old": 0.35, "new": 0.2}
+    assert found == sorted(found, key=order)
+    path.write_text("what is this")
+    assert joined(rows(now), path) == rows(now)
 
 
 def test_only_rows_of_the_suite_are_missed_and_what_cannot_be_read_stays(tmp_path):
