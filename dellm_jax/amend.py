@@ -61,7 +61,7 @@ def anew(mind: Mind, state: Dellm) -> Dellm:
 def stale(state: Dellm) -> bool:
     """Whether much was lived since the curvature was taken: more than three times what it was of.
 
-    To take it is the one slow part of a correction (tenths of a second), so a newborn's first few do without.
+    To take it is slow (tenths of a second), so a newborn's first few corrections do without.
     """
     now = weighed(state)
     return any(float(now[sense]) > 3 * max(float(own.lived), FEW) for sense, own in state.memory.fast.items())

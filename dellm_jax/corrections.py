@@ -1,6 +1,6 @@
 """Do it this way: `correct` a life and it obeys from the next call on; `undo` what was said last; ask it `why`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -57,21 +57,34 @@ def correct(
     if known and amend.stale(state):
         state = amend.anew(mind, state)
     saying = Saying(jnp.int32(taken_for), jnp.int32(said), jnp.asarray(general), jnp.int32(teacher), jnp.uint32(when))
-    state, report = _correct(mind, _followed(state, experience), experience, bool(known), saying)
-    report = dict(zip(("rule", "superseded", "forgotten"), map(float, report), strict=True))
-    return _followed(state, experience), report
+    state = _solved(state, experience.senses, _full) if known else state  # it may have been lived to the brim
+    state, report = _correct(mind, state, experience, bool(known), saying)
+    state = _solved(state, experience.senses, _full) if known else state
+    return state, dict(zip(("rule", "superseded", "forgotten"), map(float, report), strict=True))
 
 
 _solve = jax.jit(semantic.solve)
 
 
-def _followed(state: Dellm, experience: Experience) -> Dellm:
-    """Semantic memory solved anew in the senses that can gather no more. Where concepts are many this is no slower than
-    to follow by a few steps, and what was said speaks for more that is like it."""
+def _solved(state: Dellm, senses: Iterable[str], when: Callable[[semantic.Semantic], bool]) -> Dellm:
+    """Semantic memory solved anew in those of the senses where it is time.
+
+    Awake it follows by a few steps only. Where concepts are many it is no slower to solve it, and a correction then
+    speaks for more that is like it; where they are few this is one in a chunk of corrections.
+    """
     known = state.memory.semantic
-    full = {sense for sense in experience.senses if int(known[sense].fill) == known[sense].pending.shape[0]}
-    solved = {sense: _solve(known[sense]) for sense in full}
-    return state.replace(memory=state.memory.replace(semantic=dict(known) | solved)) if full else state
+    due = {sense: _solve(known[sense]) for sense in senses if when(known[sense])}
+    return state.replace(memory=state.memory.replace(semantic=dict(known) | due)) if due else state
+
+
+def _full(known: semantic.Semantic) -> bool:
+    """No more can be gathered."""
+    return int(known.fill) == known.pending.shape[0]
+
+
+def _fresh(known: semantic.Semantic) -> bool:
+    """The readout is of all that was observed."""
+    return int(known.fill) == 0
 
 
 @partial(jax.jit, static_argnums=(0, 3))
@@ -134,12 +147,15 @@ def undo(mind: Mind, state: Dellm) -> tuple[Dellm, Report]:
     if place < 0:
         raise CorrectionError("there is no correction left to undo")
     retired = memory.standing[place] == procedural.RETIRED
+    through = [sense.name for bit, sense in enumerate(state.architecture.senses) if memory.present[place] >> bit & 1]
+    heard = [sense for sense in through if _fresh(state.memory.semantic[sense])]
     said = {int(memory.answer[place]), int(memory.named[memory.concept[place]])}
     of_a_concept = float(memory.weight[place]) > 0
     state, unborn = _undo(state, jnp.int32(place))
     idle = said - _needed(state.memory.procedural) - {NONE}
     state = state.replace(memory=state.memory.replace(lexicon=lexicon.drop(state.memory.lexicon, idle)))
-    state = amend.anew(mind, state) if of_a_concept else state
+    if of_a_concept:
+        state = amend.anew(mind, _solved(state, heard, _fresh))
     return state, {"rule": float(place), "retired": float(retired), "unborn": float(unborn)}
 
 

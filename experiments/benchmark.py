@@ -5,8 +5,9 @@ python -m experiments.benchmark suite=split_mnist_online methods=er,dellm seeds=
 A suite is a file of conf/suite. What is done is kept under outputs/benchmark and not done again; a cell whose
 configuration changed, or that failed, is; one whose code changed is not, but says of which commit it is. Tables are of
 all of the suite that is done, so that runs of its parts add up. They go to experiments/results (or `results=`<folder>);
-rows there that have more seeds stay, each with its commit. Where methods are paired seed by seed, that takes the seeds
-themselves: there the whole table stays, and the new one is called <suite>.partial.
+rows there of a method on a stream that have more seeds stay, each with its commit. Where methods are paired seed by
+seed, or streams averaged, that takes the seeds themselves: there the whole table stays, and the new one is called
+<suite>.partial.
 """
 
 import json
@@ -217,10 +218,14 @@ def _write(name: str, plan: dict[str, Any], every: list[dict[str, Any]], results
     names = {(stream, cell.method) for cell in planned(plan, [], [], []) for stream in (cell.stream, cell.told)}
     names |= {(stream, method) for stream in averages for method in methods}
     owned = lambda row: (row.stream, row.method.split(", ")[0]) in names  # noqa: E731
-    rows = tables.rows(every)
-    if "against" not in plan:
-        rows = tables.joined(rows, results / f"{name}.csv", owned)
-    metric, here = plan.get("metric", "accuracy"), machine()
+    rows, metric, here = tables.rows(every), plan.get("metric", "accuracy"), machine()
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    if not {"against", "averages"} & plan.keys():
+        rows, kept = tables.joined(rows, results / f"{name}.csv", owned)
+        owned = lambda row: False  # noqa: E731  (what should stay is among the rows)
+        if kept:
+            here = ""  # nobody knows on which machine they were lived
+            say(f"kept from {results / name}.csv, which has more: {_few(kept)}")
     compared = "".join("\n" + tables.markdown(rows, [], other, here) for other in plan.get("also", []))
     if "against" in plan:
         beside = {cell["stream"] for cell in every if cell["method"] == plan["against"]}
@@ -229,12 +234,14 @@ def _write(name: str, plan: dict[str, Any], every: list[dict[str, Any]], results
     stem, lacking = tables.write(results, name, rows, metric, here, compared, owned)
     if (axes := plan.get("plane")) and len({row.method.split(", ")[0] for row in rows}) > 1:
         tables.plane(rows, *axes, results / f"{stem.name}.plane.png")
-    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     say(tables.markdown(rows, [], metric, here) + compared)
     if lacking:
-        shown = lacking[:LACKING] + [f"{len(lacking) - LACKING} more"] * (len(lacking) > LACKING)
-        say(f"{results / name}.csv has more than is done here, so it stays as it is: {'; '.join(shown)}")
+        say(f"{results / name}.csv has more than is done here, so it stays as it is: {_few(lacking)}")
     say(f"beside the published numbers: {stem}.md, .tex, .csv, .png")
+
+
+def _few(lines: list[str]) -> str:
+    return "; ".join(lines[:LACKING] + [f"{len(lines) - LACKING} more"] * (len(lines) > LACKING))
 
 
 def main() -> None:

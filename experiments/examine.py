@@ -36,20 +36,28 @@ class Answers(NamedTuple):
 
 
 def examine(
-    mind: Mind, state: Dellm, curriculum: Curriculum, exams: Sequence[Exam] | None = None, most: int = 0
+    mind: Mind,
+    state: Dellm,
+    curriculum: Curriculum,
+    exams: Sequence[Exam] | None = None,
+    most: int = 0,
+    sharing: int | None = None,
 ) -> Answers:
     """Sit `exams` (default: all of the curriculum), through all senses together and through each alone.
 
-    `most` > 0: at most so many questions an exam, evenly spread over it; exams of the same examples (seen another way)
-    ask for others each, as long as there are any, or a score would be that of a few examples asked again and again.
+    `most` > 0: at most so many questions an exam, evenly spread over it. Exams of the same examples, seen another way,
+    ask for others each, as long as there are any: else a score would be that of a few examples, asked again and again.
+    `sharing` is how many there are to share them (default: all of the curriculum, so that an exam asks the same
+    whichever others are sat beside it).
     """
     exams = curriculum.exams if exams is None else exams
+    sharing = sharing or len(curriculum.exams)
     senses = list(curriculum.corpus.test.banks)
     queries = [TOGETHER, *(senses if len(senses) > 1 else [])]
     asked = {sense: jnp.asarray([query in (TOGETHER, sense) for query in queries], jnp.float32) for sense in senses}
     right: dict[str, dict[str, list[np.ndarray]]] = {way: {query: [] for query in queries} for way in WAYS}
     for number, exam in enumerate(exams):
-        rows = drawn(exam.rows, most, number, len(exams))
+        rows = drawn(exam.rows, most, number, sharing)
         found = _sit(mind, state, curriculum, exam._replace(rows=rows), asked)
         for i, way in enumerate(WAYS):
             for j, query in enumerate(queries):
@@ -58,7 +66,7 @@ def examine(
 
 
 def drawn(rows: np.ndarray, most: int, number: int, exams: int) -> np.ndarray:
-    """At most so many of the rows, evenly spread: those of exam `number` of so many that share them."""
+    """At most so many of the rows, evenly spread: those of exam `number`, from 0, of so many that share them."""
     if not 0 < most < rows.size:
         return rows
     return rows[(np.arange(most) * exams + number) * rows.size // (most * exams)]

@@ -2,7 +2,7 @@
 
 Streaming linear discriminant analysis. Nothing is forgotten by construction: the statistics are sums, so neither the
 order nor the grouping of experiences matters. Awake, the readout follows the sums by a few conjugate-gradient steps
-from where it stands; at night it is solved exactly.
+from where it stands; at night, and when it has gathered its fill of corrections, it is solved exactly.
 Source: Hayes & Kanan (2020); on random features, Prabhu et al. (2024).
 """
 

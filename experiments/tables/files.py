@@ -41,40 +41,53 @@ def write(
     return folder / stem, lacking
 
 
-def joined(rows: Sequence[Row], path: Path, owned: Callable[[Row], bool] = lambda row: True) -> list[Row]:
-    """The rows; of a method on a stream of which the CSV at `path` has more seeds, those that are there, which are
-    `owned`. All moments of a method ("method, moment") stay together: they are of the same lives."""
+def joined(
+    rows: Sequence[Row], path: Path, owned: Callable[[Row], bool] = lambda row: True
+) -> tuple[list[Row], list[str]]:
+    """The rows; but of a method on a stream of which the CSV at `path` has more seeds that lived, the `owned` rows that
+    are there, and a line that says so. All moments of a method ("method, moment") are of the same lives, and stay
+    together. A CSV that cannot be read has nothing to give."""
     try:
-        fuller = {(stream, _of(method)) for stream, method in _more(rows, path, owned)}
+        before = [row for row in read_csv(path) if owned(row)] if path.exists() else []
     except TableError:
-        return list(rows)
-    kept = [row for row in read_csv(path) if owned(row) and (row.stream, _of(row.method)) in fuller] if fuller else []
-    return sorted([row for row in rows if (row.stream, _of(row.method)) not in fuller] + kept, key=order)
+        return list(rows), []
+    now, then = _lives(rows), _lives(before)
+    fuller = {whose: many for whose, many in then.items() if many > now.get(whose, 0)}
+    every = [row for row in rows if _whose(row) not in fuller] + [row for row in before if _whose(row) in fuller]
+    told = [
+        f"{stream}, {method}: {now.get((stream, method), 0)} of {n} seeds" for (stream, method), n in fuller.items()
+    ]
+    return sorted(every, key=order), sorted(told)
 
 
-def _of(method: str) -> str:
-    return method.split(", ")[0]
+def _whose(row: Row) -> tuple[str, str]:
+    return row.stream, row.method.split(", ")[0]
+
+
+def _lives(rows: Sequence[Row]) -> dict[tuple[str, str], int]:
+    """How many seeds of a method lived on a stream, at whichever moment most did."""
+    many: dict[tuple[str, str], int] = {}
+    for row in rows:
+        many[_whose(row)] = max(many.get(_whose(row), 0), row.n)
+    return many
 
 
 def fewer(rows: Sequence[Row], path: Path, owned: Callable[[Row], bool] = lambda row: True) -> list[str]:
     """Every stream and method of which the `owned` rows of the CSV at `path` have more seeds, lived or in all."""
+    if not path.exists():
+        return []
     try:
-        return [f"{stream}, {method}: {what}" for (stream, method), what in _more(rows, path, owned).items()]
+        before = _seeds([row for row in read_csv(path) if owned(row)])
     except TableError as error:
         return [str(error)]
-
-
-def _more(rows: Sequence[Row], path: Path, owned: Callable[[Row], bool]) -> dict[tuple[str, str], str]:
-    """{(stream, method): of how many seeds there are only so many}."""
-    before = _seeds([row for row in read_csv(path) if owned(row)]) if path.exists() else {}
     now = _seeds(rows)
-    lacking = {}
+    lacking = []
     for (stream, method), (lived, tried) in sorted(before.items()):
         here, tried_here = now.get((stream, method), (0, 0))
         if here < lived:
-            lacking[stream, method] = f"{here} of {lived} seeds"
+            lacking.append(f"{stream}, {method}: {here} of {lived} seeds")
         elif tried_here < tried:
-            lacking[stream, method] = f"{tried_here} of {tried} seeds, failures among them"
+            lacking.append(f"{stream}, {method}: {tried_here} of {tried} seeds, failures among them")
     return lacking
 
 

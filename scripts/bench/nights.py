@@ -3,11 +3,11 @@
 python scripts/bench/nights.py     # half an hour on one core; further arguments are overrides
 
 The life of +experiment=fifty_nights. Every evening and the morning after, the same questions are asked of all the days
-so far, from the test split: all 10,000 pictures, each turned as on four of the days, and of every day as many. Of every
-night: accuracy before and after, the change in points with its standard error, how many answers were lost and won, and
-what the episodes said that are held out, who judge the night. The four answers about a picture go together: the error
-is that of the mean over pictures of the paired difference. A night harms for certain where the change is below -2
-errors; of fifty harmless ones, one would be.
+so far, from the test split: all 10,000 pictures (but a few that do not divide), each turned as on four of the days, or
+on as many as there were, and of every day as many. Of every night: accuracy before and after, the change in points with
+its standard error, how many answers were lost and won, and what the episodes said that are held out, who judge the
+night. The four answers about a picture go together: the error is that of the mean over pictures of the paired
+difference. A night harms for certain where the change is below -2 errors; of fifty harmless ones, one would be.
 """
 
 import sys
@@ -35,7 +35,7 @@ def answered(plan, state, lived):
     for turn in range(min(TURNS, lived)):
         first = turn * lived // min(TURNS, lived)
         days = [exams[(first + place) % lived] for place in range(lived)]
-        found = examine(plan.mind, state, plan.curriculum, days, many // lived).right
+        found = examine(plan.mind, state, plan.curriculum, days, many // lived, lived).right
         for way in WAYS:
             right[way].append(np.concatenate(found[way][TOGETHER]).astype(float))
     return {way: np.stack(several) for way, several in right.items()}

@@ -230,6 +230,13 @@ def test_parts_add_up_and_never_replace_a_fuller_table(place: Place, tmp_path: P
     where.run(methods="naive", seeds="1")
     assert alive == ["naive"] and set(where.results.iterdir()) == set(before)
 
+    alone = {key: value for key, value in SMALL.items() if key != "against"}
+    where.suite(alone | {"methods": methods | {"er": ["+method=er", "learning.rate=0.2"]}})
+    _, said = where.run(methods="naive", seeds="1")
+    assert "which has more: few, er: 0 of 1 seeds" in said and alive == ["naive"]
+    assert {(row.stream, row.method): row.n for row in read_csv(where.results / f"{NAME}.csv")} == many
+    assert set(where.results.iterdir()) == set(before)
+
 
 def test_days_of_views_and_streams_without_exams_are_judged(tmp_path: Path) -> None:
     """Of views, exams of the days so far and the next; in the middle of days too. What has no exam, as it goes."""

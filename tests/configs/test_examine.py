@@ -1,5 +1,8 @@
 """An exam tells the senses apart through which it asks, and does not ask the same thing again and again."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import jax
 import jobs
 import numpy as np
@@ -7,9 +10,10 @@ import pytest
 
 from dellm_jax.architecture import CONCEPTS
 from dellm_jax.mind import create, respond
+from dellm_jax.streams.days import Curriculum, Exam
 from dellm_jax.types import Experience
 from experiments import build
-from experiments.examine import drawn, examine
+from experiments.examine import WAYS, drawn, examine
 
 
 def test_each_sense_is_asked_under_its_own_name() -> None:
@@ -44,3 +48,22 @@ def test_exams_of_the_same_examples_ask_for_others_each(exams: int) -> None:
     assert np.unique(np.concatenate(asked)).size == exams * most
     assert all(np.diff(one).max() - np.diff(one).min() <= 1 for one in asked if one.size > 1)
     assert (drawn(rows, 2000, 0, exams) == rows).all()
+
+
+def test_an_exam_asks_the_same_day_after_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever others are sat beside it: what is lost from day to day is then lost, and not other questions."""
+    asked: list[np.ndarray] = []
+
+    def sit(*given: Any) -> np.ndarray:
+        asked.append(given[3].rows)
+        return np.ones((len(WAYS), 1, 1), bool)
+
+    monkeypatch.setattr("experiments.examine._sit", sit)
+    exams = tuple(Exam(np.arange(1000), view, np.arange(10)) for view in range(5))
+    split = SimpleNamespace(banks={"image": None})
+    curriculum = Curriculum(SimpleNamespace(test=split), (), exams, ())
+    for day in range(1, 6):
+        examine(None, None, curriculum, exams[:day], most=100)
+    first = [asked[day * (day - 1) // 2] for day in range(1, 6)]
+    assert all((one == first[0]).all() for one in first)
+    assert np.unique(np.concatenate(asked[-5:])).size == 500

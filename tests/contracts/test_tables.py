@@ -222,17 +222,20 @@ def test_a_table_takes_the_place_of_none_that_has_more(tmp_path):
 
 
 def test_of_what_there_is_more_of_the_rows_are_kept(tmp_path):
-    """With all moments of their lives, though one alone has more seeds; what the suite does not have goes."""
+    """With all moments of their lives; what the suite does not have goes, and so does what failed before."""
     path, awake, asleep = tmp_path / "suite.csv", "ours, awake", "ours, asleep"
-    assert joined(rows(runs("new", (0.2,))), path) == rows(runs("new", (0.2,)))
-    before = [*runs(awake, (0.9, 0.8)), *runs(asleep, (0.7, 0.6)), *runs("old", (0.1, 0.2)), *runs("gone", (0.5,) * 9)]
+    assert joined(rows(runs("new", (0.2,))), path) == (rows(runs("new", (0.2,))), [])
+    before = [*runs(awake, (0.9, 0.8)), *runs(asleep, (0.7, 0.6)), *runs("gone", (0.5,) * 9)]
+    before += [*runs("old", (0.1, 0.2)), *runs("mended, awake", (0.4,)), lost("mended", 1)]
     write_csv(path, rows(before))
-    now = [*runs(awake, (0.5,)), *runs(asleep, (0.5, 0.4)), *runs("old", (0.3, 0.4)), *runs("new", (0.2,))]
-    found = joined(rows(now), path, owned=lambda row: row.method != "gone")
-    assert {row.method: round(row.mean, 3) for row in found} == {awake: 0.85, asleep: 0.65, "old": 0.35, "new": 0.2}
+    now = [*runs(awake, (0.5,)), *runs("old", (0.3, 0.4)), *runs("new", (0.2,)), *runs("mended, awake", (0.6, 0.8))]
+    found, told = joined(rows(now), path, owned=lambda row: row.method != "gone")
+    wanted = {awake: 0.85, asleep: 0.65, "old": 0.35, "new": 0.2, "mended, awake": 0.7}
+    assert {row.method: round(row.mean, 3) for row in found} == wanted and len(found) == len(wanted)
+    assert told == ["split_mnist_online, ours: 1 of 2 seeds"]
     assert found == sorted(found, key=order)
     path.write_text("what is this")
-    assert joined(rows(now), path) == rows(now)
+    assert joined(rows(now), path) == (rows(now), [])
 
 
 def test_only_rows_of_the_suite_are_missed_and_what_cannot_be_read_stays(tmp_path):

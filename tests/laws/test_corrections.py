@@ -106,6 +106,11 @@ def test_what_it_is_can_be_corrected_without_a_step_of_learning(life):
         assert all(bool((a == b).all()) for a, b in zip(before, after, strict=True)), part
 
 
+def readouts_agree(one, other):
+    """To a hundredth of their size."""
+    return jnp.linalg.norm(one.readout - other.readout) < 0.01 * jnp.linalg.norm(other.readout)
+
+
 def test_semantic_memory_is_solved_whenever_it_has_gathered_its_fill(life):
     """Of corrections, and of a life that was lived to the brim: nothing that waits there is lost."""
     rows = [utterance(text, MUSIC) for text in "abcdefgh"]
@@ -123,7 +128,22 @@ def test_semantic_memory_is_solved_whenever_it_has_gathered_its_fill(life):
         texts = np.concatenate([utterance(text).senses["text"] for text in say])
         features = experience.features_of(after, experience.Percepts({"text": READ.perceive(texts)}, {}))["text"]
         assert jnp.allclose(now - then, corrections.WEIGHT * features.T @ features, atol=1e-3)
-    assert jnp.allclose(known.readout, semantic.solve(known).readout, atol=1e-3)
+        gathered = before if state is brim else known
+        assert readouts_agree(known, semantic.solve(gathered))
+        followed = semantic.follow(semantic.absorb(gathered).replace(readout=before.readout), 1)
+        assert not readouts_agree(known, before) and not readouts_agree(known, followed)
+
+
+def test_what_was_solved_with_a_correction_is_solved_without_it_when_undone(life):
+    """The eighth is in the readout at once, and leaves it at once; the first seven stay."""
+    seven = life
+    for text in "abcdefg":
+        seven = told(seven, text, MUSIC)
+    eight = told(seven, "h", MUSIC)
+    undone, _ = undo(MIND, eight)
+    wanted = semantic.solve(seven.memory.semantic["text"])
+    assert readouts_agree(undone.memory.semantic["text"], wanted)
+    assert not readouts_agree(eight.memory.semantic["text"], wanted)
 
 
 def test_a_new_concept_is_born_by_a_correction(life):
