@@ -57,34 +57,25 @@ def correct(
     if known and amend.stale(state):
         state = amend.anew(mind, state)
     saying = Saying(jnp.int32(taken_for), jnp.int32(said), jnp.asarray(general), jnp.int32(teacher), jnp.uint32(when))
-    state = _solved(state, experience.senses, _full) if known else state  # it may have been lived to the brim
+    gathers, full = experience.senses if known else (), state.architecture.semantic_chunk
+    state = _solved(state, gathers, full)  # it may have been lived to the brim
     state, report = _correct(mind, state, experience, bool(known), saying)
-    state = _solved(state, experience.senses, _full) if known else state
+    state = _solved(state, gathers, full)
     return state, dict(zip(("rule", "superseded", "forgotten"), map(float, report), strict=True))
 
 
 _solve = jax.jit(semantic.solve)
 
 
-def _solved(state: Dellm, senses: Iterable[str], when: Callable[[semantic.Semantic], bool]) -> Dellm:
-    """Semantic memory solved anew in those of the senses where it is time.
+def _solved(state: Dellm, senses: Iterable[str], waiting: int) -> Dellm:
+    """Semantic memory solved anew in those of the senses in which so many experiences wait to be absorbed.
 
     Awake it follows by a few steps only. Where concepts are many it is no slower to solve it, and a correction then
     speaks for more that is like it; where they are few this is one in a chunk of corrections.
     """
     known = state.memory.semantic
-    due = {sense: _solve(known[sense]) for sense in senses if when(known[sense])}
+    due = {sense: _solve(known[sense]) for sense in senses if int(known[sense].fill) == waiting}
     return state.replace(memory=state.memory.replace(semantic=dict(known) | due)) if due else state
-
-
-def _full(known: semantic.Semantic) -> bool:
-    """No more can be gathered."""
-    return int(known.fill) == known.pending.shape[0]
-
-
-def _fresh(known: semantic.Semantic) -> bool:
-    """The readout is of all that was observed."""
-    return int(known.fill) == 0
 
 
 @partial(jax.jit, static_argnums=(0, 3))
@@ -148,14 +139,13 @@ def undo(mind: Mind, state: Dellm) -> tuple[Dellm, Report]:
         raise CorrectionError("there is no correction left to undo")
     retired = memory.standing[place] == procedural.RETIRED
     through = [sense.name for bit, sense in enumerate(state.architecture.senses) if memory.present[place] >> bit & 1]
-    heard = [sense for sense in through if _fresh(state.memory.semantic[sense])]
     said = {int(memory.answer[place]), int(memory.named[memory.concept[place]])}
     of_a_concept = float(memory.weight[place]) > 0
     state, unborn = _undo(state, jnp.int32(place))
     idle = said - _needed(state.memory.procedural) - {NONE}
     state = state.replace(memory=state.memory.replace(lexicon=lexicon.drop(state.memory.lexicon, idle)))
-    if of_a_concept:
-        state = amend.anew(mind, _solved(state, heard, _fresh))
+    if of_a_concept:  # where nothing waits, the readout was of it too
+        state = amend.anew(mind, _solved(state, through, 0))
     return state, {"rule": float(place), "retired": float(retired), "unborn": float(unborn)}
 
 

@@ -220,18 +220,18 @@ def _write(name: str, plan: dict[str, Any], every: list[dict[str, Any]], results
     owned = lambda row: (row.stream, row.method.split(", ")[0]) in names  # noqa: E731
     rows, metric, here = tables.rows(every), plan.get("metric", "accuracy"), machine()
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
-    if not {"against", "averages"} & plan.keys():
-        rows, kept = tables.joined(rows, results / f"{name}.csv", owned)
-        owned = lambda row: False  # noqa: E731  (what should stay is among the rows)
-        if kept:
-            here = ""  # nobody knows on which machine they were lived
-            say(f"kept from {results / name}.csv, which has more: {_few(kept)}")
+    by_rows = not {"against", "averages"} & plan.keys()
+    rows, kept = tables.joined(rows, results / f"{name}.csv", owned) if by_rows else (rows, [])
+    if kept:
+        here = ""  # nobody knows on which machine they were lived
+        say(f"kept from {results / name}.csv, which has more: {_few(kept)}")
     compared = "".join("\n" + tables.markdown(rows, [], other, here) for other in plan.get("also", []))
     if "against" in plan:
         beside = {cell["stream"] for cell in every if cell["method"] == plan["against"]}
         pairs = [cell for cell in every if cell["stream"] in beside]
         compared += "\n" + tables.ablation_markdown(pairs, plan["against"], metric)
-    stem, lacking = tables.write(results, name, rows, metric, here, compared, owned)
+    to_miss = (lambda row: False) if by_rows else owned  # what should stay is among the rows by now
+    stem, lacking = tables.write(results, name, rows, metric, here, compared, to_miss)
     if (axes := plan.get("plane")) and len({row.method.split(", ")[0] for row in rows}) > 1:
         tables.plane(rows, *axes, results / f"{stem.name}.plane.png")
     say(tables.markdown(rows, [], metric, here) + compared)
