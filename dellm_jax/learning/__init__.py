@@ -16,6 +16,7 @@ from dellm_jax.learning.protection import elastic, synaptic_intelligence
 from dellm_jax.learning.rules import by_pathway
 from dellm_jax.learning.selves import (
     better_of_slow_selves,
+    better_of_then_and_now,
     elder,
     keep_elder,
     last_evening,
@@ -28,6 +29,7 @@ __all__ = [
     "agreeing",
     "asymmetric_cross_entropy",
     "better_of_slow_selves",
+    "better_of_then_and_now",
     "by_days",
     "by_pathway",
     "continual_backprop",

@@ -70,9 +70,28 @@ def slow_selves(
 
 
 def better_of_slow_selves(answer: Callable[[Any], Array], learner: Any, lesson: Lesson) -> Array:
-    """A teacher: of the slow selves, for each example the one that gives its concept the highest probability."""
+    """A teacher: of the slow selves, for each example the one that gives its concept the highest probability.
+
+    Source: CLS-ER (Arani et al., 2022).
+    """
     said = jnp.stack([answer(copy) for copy in find(learner, SlowSelves).copies.values()])
-    own = jnp.take_along_axis(jax.nn.log_softmax(said), lesson.target[None, :, None], axis=2)[..., 0]
+    return _better(said, lesson.target)
+
+
+def better_of_then_and_now(answer: Callable[[Any], Array], learner: Any, lesson: Lesson) -> Array:
+    """A teacher: of what an episode was answered when it was lived and what the stable self says of it now, for each
+    the one that gives its concept the higher probability.
+
+    What was lived while a task was new was answered badly; what is long past is answered worse now than then.
+    """
+    if lesson.taught is None:
+        raise ScheduleError("this teacher needs the answers that episodes were given: give the life answers=true")
+    return _better(jnp.stack([lesson.taught, answer(stable_self(None, learner))]), lesson.target)
+
+
+def _better(said: Array, target: Array) -> Array:
+    """Of logits [S, B, C], for each example those that give its concept the highest probability [B, C]."""
+    own = jnp.take_along_axis(jax.nn.log_softmax(said), target[None, :, None], axis=2)[..., 0]
     return jnp.take_along_axis(said, own.argmax(0)[None, :, None], axis=0)[0]
 
 

@@ -32,10 +32,11 @@ class Course:
     With `taught` > 0 the cortex also learns what the whole self of the evening, semantic memory included, believes of
     what it sees, as `as_taught` says it: loss + taught H(belief, p). `doubt`, in standard errors, is how much worse
     than the best the last may look (`school`). In every update a share `dropout` of the units of every assembly is
-    silent, drawn anew and the same for the batch; the others are raised by 1 / (1 - dropout). ScheduleError if a number
-    cannot be.
+    silent, drawn anew and the same for the batch; the others are raised by 1 / (1 - dropout). What is judged and kept
+    is the running mean of the params since the evening, m <- average m + (1 - average) theta; 0 is the params
+    themselves. ScheduleError if a number cannot be.
     Source: knowledge distillation (Hinton et al., 2015), from the fast system to the slow (McClelland et al., 1995);
-    dropout (Srivastava et al., 2014).
+    dropout (Srivastava et al., 2014); averaged iterates (Polyak & Juditsky, 1992).
     """
 
     stage: str
@@ -46,6 +47,7 @@ class Course:
     taught: float
     doubt: float
     dropout: float = 0.0
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.steps, self.batch, self.chunk) < 1:
@@ -55,8 +57,11 @@ class Course:
             )
         if not self.doubt >= 0:
             raise ScheduleError(f"{self.stage} has doubt={self.doubt}; expected 0 or more standard errors")
-        if not 0 <= self.dropout < 1:
-            raise ScheduleError(f"{self.stage} has dropout={self.dropout}; expected a share from 0 to below 1")
+        for share in ("dropout", "average"):
+            if not 0 <= getattr(self, share) < 1:
+                raise ScheduleError(
+                    f"{self.stage} has {share}={getattr(self, share)}; expected a share from 0 to below 1"
+                )
 
 
 def school(material: Material, course: Course) -> Callable[..., Iterator[tuple[Dellm, Report]]]:
@@ -82,26 +87,26 @@ def school(material: Material, course: Course) -> Callable[..., Iterator[tuple[D
             least, weight = held_out_losses(mind, state, belief, taught)
             evening = _mean(least, weight)
             report |= {"held_out_loss_before": evening, "held_out_loss_after": evening, "kept_step": 0.0}
-        best, params = state.params, state.params
+        best = params = mean = state.params
         for turn in range(-(-course.steps // chunk)):
             keys = jax.random.split(named_key(key, f"chunk {turn}"), chunk)
             for part in range(0, chunk, PIECE):
                 if part:
                     yield state.replace(params=best), dict(report)
                 some = keys[part : part + PIECE]
-                params, learner, loss = _attend(
-                    laws(mind), rule, material, taught > 0, course.dropout, state, prepared, params, learner, some
+                params, mean, learner, loss = _attend(
+                    laws(mind), course, material, state, prepared, params, mean, learner, some
                 )
                 report |= {"updates": report["updates"] + some.size, "loss": float(loss)}
             if judged:
-                now, _ = held_out_losses(mind, state.replace(params=params), belief, taught)
+                now, _ = held_out_losses(mind, state.replace(params=mean), belief, taught)
                 above, error = _compared(now, least, weight)
                 least = now if above <= 0 else least
                 if above <= share * course.doubt * error:
-                    best, report["kept_step"] = params, report["updates"]
+                    best, report["kept_step"] = mean, report["updates"]
                     report["held_out_loss_after"] = _mean(now, weight)
             else:
-                best = params
+                best = mean
             yield state.replace(params=best), dict(report)
 
     return learnt
@@ -150,37 +155,40 @@ def _night_laws(taught: float, mind: Mind) -> Mind:
     return mind._replace(teacher=None, loss=loss)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def _attend(
     mind: Mind,
-    rule: optax.GradientTransformationExtraArgs,
+    course: Course,
     material: Material,
-    taught: bool,
-    dropout: float,
     state: Dellm,
     prepared: Any,
     params: Any,
+    mean: Any,
     learner: Any,
     keys: Array,
-) -> tuple[Any, Any, Array]:
-    """One update a key."""
+) -> tuple[Any, Any, Any, Array]:
+    """One update a key -> params, their running mean, the state of the rule, the mean loss."""
 
-    def step(carry: tuple[Any, Any], key: Array) -> tuple[tuple[Any, Any], Array]:
+    def step(carry: tuple[Any, Any, Any], key: Array) -> tuple[tuple[Any, Any, Any], Array]:
+        params, mean, learner = carry
         for_material, for_senses = jax.random.split(key)
         whole, lesson = material(mind, state, prepared, for_material)
-        if taught:
+        if course.taught:
             lesson = lesson.replace(belief=as_taught(respond_to(mind, state, whole).log_probability))
         heard = experiences.drop_senses(jax.random.uniform(for_senses, lesson.target.shape), whole)
-        thinned = _without(dropout, state.homeostasis, named_key(key, "dropout")) if dropout else state.homeostasis
-        params, learner, loss, _ = learn(mind, state.architecture, carry[0], thinned, carry[1], rule, heard, lesson)
-        return (params, learner), loss
+        body = _without(course.dropout, state.homeostasis, named_key(key, "dropout"))
+        params, learner, loss, _ = learn(mind, state.architecture, params, body, learner, course.rule, heard, lesson)
+        mean = jax.tree.map(lambda m, p: course.average * m + (1 - course.average) * p, mean, params)
+        return (params, mean, learner), loss
 
-    (params, learner), losses = jax.lax.scan(step, (params, learner), keys)
-    return params, learner, losses.mean()
+    (params, mean, learner), losses = jax.lax.scan(step, (params, mean, learner), keys)
+    return params, mean, learner, losses.mean()
 
 
 def _without(share: float, homeostasis: Any, key: Array) -> Any:
     """The same body with a `share` of the units of every assembly silent, and the others as much louder."""
+    if not share:
+        return homeostasis
 
     def thinned(node: str, active: Array) -> Array:
         return active * jax.random.bernoulli(named_key(key, node), 1 - share, active.shape) / (1 - share)

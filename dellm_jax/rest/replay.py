@@ -23,12 +23,13 @@ def replay(
     taught: float = 0.0,
     doubt: float = 0.0,
     dropout: float = 0.0,
+    average: float = 0.0,
 ) -> Stage:
     """`steps` updates by `rule` on `batch` episodes each, every one seen a little differently each time.
 
     Known invariances are used: see the senses' `augment`. What the numbers mean, and how it is judged: see `gated`.
     """
-    course = gated.Course("replay", rule, steps, batch, chunk, taught, doubt, dropout)
+    course = gated.Course("replay", rule, steps, batch, chunk, taught, doubt, dropout, average)
     learnt = gated.school(episodes(batch), course)
 
     return in_pieces(lambda mind, state, key: learnt(mind, state, None, key))

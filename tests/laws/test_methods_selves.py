@@ -9,7 +9,15 @@ from small_lives import assert_same, body, experiences, laws, live_step, lived, 
 from test_methods_losses import LESSON
 
 from dellm_jax.errors import ScheduleError
-from dellm_jax.learning import better_of_slow_selves, elder, keep_elder, last_evening, slow_selves, stable_self
+from dellm_jax.learning import (
+    better_of_slow_selves,
+    better_of_then_and_now,
+    elder,
+    keep_elder,
+    last_evening,
+    slow_selves,
+    stable_self,
+)
 from dellm_jax.learning.selves import SlowSelves, find
 from dellm_jax.mind import respond
 from dellm_jax.rest import hand_over
@@ -61,6 +69,17 @@ def test_the_better_slow_self_teaches():
     lesson = LESSON.replace(target=jnp.asarray([0, 0, 2]))
     taught = better_of_slow_selves(lambda copy: copy, learner, lesson)
     np.testing.assert_array_equal(taught, [plastic[0], stable[1], stable[2]])
+
+
+def test_then_or_now_teaches():
+    """Of a remembered answer and the stable self the one of higher softmax probability teaches, example by example."""
+    then = jnp.asarray([[5.0, 5, 0], [0, 3, 0], [1, 0, -1]])
+    now = jnp.asarray([[1.0, 0, -4], [0, 0, 0], [1, 0, 0]])
+    learner = (optax.EmptyState(), SlowSelves(jnp.asarray(0), WORD, {"stable": now}))
+    lesson = LESSON.replace(target=jnp.asarray([0, 1, 2]), taught=then)
+    np.testing.assert_array_equal(better_of_then_and_now(lambda copy: copy, learner, lesson), [now[0], then[1], now[2]])
+    with pytest.raises(ScheduleError, match="answers=true"):
+        better_of_then_and_now(lambda copy: copy, learner, lesson.replace(taught=None))
 
 
 def test_the_stable_self_answers():

@@ -138,6 +138,22 @@ def test_dropout_silences_a_share_of_the_living_and_keeps_the_mean(evening):
         replay(ADAM, steps=20, dropout=1.0)
 
 
+def test_what_is_kept_is_the_running_mean_of_the_params(evening):
+    """m <- a m + (1 - a) theta from the evening on, while the rule goes on from theta; what is NaN is not kept."""
+
+    def slept(steps, average=0.0, rule=ADAM):
+        replayed = replay(rule, steps=steps, batch=8, chunk=1, doubt=1e6, average=average)
+        return replayed(MIND, evening, jax.random.key(1))[0]
+
+    mean = cortex_weights(evening)
+    for steps in (1, 2, 3):
+        mean = 0.8 * mean + 0.2 * cortex_weights(slept(steps))
+        np.testing.assert_allclose(cortex_weights(slept(steps, 0.8)), mean, rtol=1e-4, atol=1e-6)
+    assert same(slept(2, 0.8, optax.adam(jnp.nan)), evening)
+    with pytest.raises(ScheduleError, match=r"replay has average=1\.0"):
+        replay(ADAM, steps=20, average=1.0)
+
+
 def test_rescaling_keeps_the_function_and_weakens_no_answer(evening, asked):
     """The same answers, with no more total strength."""
     woken, report = rescale()(MIND, evening, jax.random.key(1))
