@@ -10,14 +10,17 @@ CPUS = Path("/proc/cpuinfo")
 
 
 def commit() -> str:
-    """The commit of the code, marked when the code was changed since."""
+    """The commit of the code, marked when the code was changed since; tables that were made by it are not code."""
     try:
-        told = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
-        )
+        named = _git("describe", "--always")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!experiments/results")
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return told.stdout.strip()
+    return named + "-dirty" * bool(changed)
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def machine(cpus: Path = CPUS) -> str:
