@@ -2,13 +2,15 @@
 
 import math
 import re
+import subprocess
 
 import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
 from dellm_jax.errors import SnapshotError
-from experiments.origin import machine
+from experiments import origin
+from experiments.origin import commit, machine
 from experiments.tables import (
     RESULTS,
     TAGS,
@@ -420,3 +422,21 @@ def test_two_metrics_against_each_other_need_two_methods(tmp_path):
 def test_committed_results_can_be_read_and_printed():
     for path in sorted(set(RESULTS.glob("*.csv")) - {RESULTS / "anchors.csv"}):
         assert all(isinstance(row, Row) for row in read_csv(path)), path
+
+
+def test_tables_that_were_made_are_no_change_of_the_code(tmp_path, monkeypatch):
+    """A clone in which only results were written anew is at its commit; one whose code was changed is dirty."""
+    monkeypatch.setattr(origin, "ROOT", tmp_path)
+    assert commit() == ""
+    code, table = tmp_path / "code.py", tmp_path / "experiments" / "results" / "suite.csv"
+    table.parent.mkdir(parents=True)
+    for file in (code, table):
+        file.write_text("as committed")
+    who = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
+    for words in (("init", "-q"), ("add", "-A"), (*who, "commit", "-q", "-m", "everything")):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    at = commit()
+    table.write_text("made anew")
+    assert at and commit() == at
+    code.write_text("changed")
+    assert commit() == f"{at}-dirty"
