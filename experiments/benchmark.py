@@ -219,12 +219,13 @@ def _write(name: str, plan: dict[str, Any], every: list[dict[str, Any]], results
     names |= {(stream, method) for stream in averages for method in methods}
     owned = lambda row: (row.stream, row.method.split(", ")[0]) in names  # noqa: E731
     rows, metric, here = tables.rows(every), plan.get("metric", "accuracy"), machine()
-    new = sorted({row.date for row in rows})
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     by_rows = not {"against", "averages"} & plan.keys()
-    rows, kept = tables.joined(rows, results / f"{name}.csv", owned) if by_rows else (rows, [])
+    new = rows
+    rows, kept = tables.joined(new, results / f"{name}.csv", owned) if by_rows else (new, [])
     if kept:  # nobody knows on which machine those were lived
-        here += f" (what is of {', '.join(new)})"
+        dates = sorted({row.date for row in rows if row in new} - {""})
+        here = f"{here} (what is new of {', '.join(dates)})" if dates else ""
         say(f"kept from {results / name}.csv, which has more: {_few(kept)}")
     compared = "".join("\n" + tables.markdown(rows, [], other, here) for other in plan.get("also", []))
     if "against" in plan:

@@ -85,7 +85,9 @@ def better_of_then_and_now(answer: Callable[[Any], Array], learner: Any, lesson:
     What was lived while a task was new was answered badly; what is long past is answered worse now than then.
     """
     if lesson.taught is None:
-        raise ScheduleError("this teacher needs the answers that episodes were given: give the life answers=true")
+        raise ScheduleError(
+            "this teacher needs rehearsed episodes with the answers they were given: rehearse some, answers=true"
+        )
     return _better(jnp.stack([lesson.taught, answer(stable_self(None, learner))]), lesson.target)
 
 

@@ -178,11 +178,17 @@ def _attend(
         heard = experiences.drop_senses(jax.random.uniform(for_senses, lesson.target.shape), whole)
         body = _without(course.dropout, state.homeostasis, named_key(key, "dropout"))
         params, learner, loss, _ = learn(mind, state.architecture, params, body, learner, course.rule, heard, lesson)
-        mean = jax.tree.map(lambda m, p: course.average * m + (1 - course.average) * p, mean, params)
-        return (params, mean, learner), loss
+        return (params, _followed(course.average, mean, params), learner), loss
 
     (params, mean, learner), losses = jax.lax.scan(step, (params, mean, learner), keys)
     return params, mean, learner, losses.mean()
+
+
+def _followed(average: float, mean: Any, params: Any) -> Any:
+    """The running mean of the params, one update later."""
+    if not average:
+        return params
+    return jax.tree.map(lambda before, now: average * before + (1 - average) * now, mean, params)
 
 
 def _without(share: float, homeostasis: Any, key: Array) -> Any:

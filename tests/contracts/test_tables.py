@@ -427,12 +427,14 @@ def test_committed_results_can_be_read_and_printed():
 def test_tables_that_were_made_are_no_change_of_the_code(tmp_path, monkeypatch):
     """A clone in which only results were written anew is at its commit; one whose code was changed is dirty."""
     monkeypatch.setattr(origin, "ROOT", tmp_path)
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.delenv(name, raising=False)
     assert commit() == ""
     code, table = tmp_path / "code.py", tmp_path / "experiments" / "results" / "suite.csv"
     table.parent.mkdir(parents=True)
     for file in (code, table):
         file.write_text("as committed")
-    who = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
+    who = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org", "-c", "commit.gpgsign=false")
     for words in (("init", "-q"), ("add", "-A"), (*who, "commit", "-q", "-m", "everything")):
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
     at = commit()

@@ -149,6 +149,12 @@ def test_what_is_kept_is_the_running_mean_of_the_params(evening):
     for steps in (1, 2, 3):
         mean = 0.8 * mean + 0.2 * cortex_weights(slept(steps))
         np.testing.assert_allclose(cortex_weights(slept(steps, 0.8)), mean, rtol=1e-4, atol=1e-6)
+    once = optax.adam(lambda count: jnp.where(count < 1, 3e-3, 0.0))
+    woken, report = replay(once, steps=12, batch=8, chunk=12, doubt=1e6, average=0.8)(MIND, evening, jax.random.key(1))
+    plain, _ = replay(once, steps=12, batch=8, chunk=12, doubt=1e6)(MIND, evening, jax.random.key(1))
+    mean = 0.8**12 * cortex_weights(evening) + (1 - 0.8**12) * cortex_weights(plain)
+    np.testing.assert_allclose(cortex_weights(woken), mean, rtol=1e-4, atol=1e-6)
+    assert report["held_out_loss_after"] == float(judge(MIND, woken).loss)
     assert same(slept(2, 0.8, optax.adam(jnp.nan)), evening)
     with pytest.raises(ScheduleError, match=r"replay has average=1\.0"):
         replay(ADAM, steps=20, average=1.0)
