@@ -238,6 +238,22 @@ def test_parts_add_up_and_never_replace_a_fuller_table(place: Place, tmp_path: P
     assert set(where.results.iterdir()) == set(before)
 
 
+def test_a_joined_table_names_the_machine_of_what_is_new(tmp_path: Path) -> None:
+    """Nobody knows where rows were lived that stay: it is told of which day those are that this machine lived."""
+    plan = {"seeds": [0], "streams": {"few": {"overrides": []}}, "methods": {"er": [], "naive": []}}
+
+    def written(methods: list[str], day: str) -> str:
+        lived = {"stream": "few", "seed": 0, "metrics": {"accuracy": 0.5}, "commit": "abc", "date": day}
+        cells = [lived | dict.fromkeys(COSTS, 1) | {"method": method} for method in methods]
+        benchmark._write("few", plan, cells, tmp_path, Console(file=io.StringIO()))
+        return (tmp_path / "few.md").read_text()
+
+    here = f" with {benchmark.machine()}"
+    assert f"{here}." in written(["er", "naive"], "2026-01-01")
+    assert f"{here} (what is new of 2026-02-02)." in written(["naive"], "2026-02-02")
+    assert f"{here} (what is new of 2026-03-03)." in written(["er"], "2026-03-03")
+
+
 def test_days_of_views_and_streams_without_exams_are_judged(tmp_path: Path) -> None:
     """Of views, exams of the days so far and the next; in the middle of days too. What has no exam, as it goes."""
     where = Place(tmp_path)
