@@ -218,10 +218,9 @@ def _write(name: str, plan: dict[str, Any], every: list[dict[str, Any]], results
     names = {(stream, cell.method) for cell in planned(plan, [], [], []) for stream in (cell.stream, cell.told)}
     names |= {(stream, method) for stream in averages for method in methods}
     owned = lambda row: (row.stream, row.method.split(", ")[0]) in names  # noqa: E731
-    rows, metric, here = tables.rows(every), plan.get("metric", "accuracy"), machine()
+    new, metric, here = tables.rows(every), plan.get("metric", "accuracy"), machine()
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     by_rows = not {"against", "averages"} & plan.keys()
-    new = rows
     rows, kept = tables.joined(new, results / f"{name}.csv", owned) if by_rows else (new, [])
     if kept:  # nobody knows on which machine those were lived
         dates = sorted({row.date for row in rows if row in new} - {""})
